@@ -1,0 +1,1 @@
+"""Clients of a running daemon: the Python client and the command line."""

@@ -1,0 +1,27 @@
+# Every kernel source, found by folder. A file's ISA flags come from its name, as the
+# `needs` column of its variant row does, so neither can be wider than the other.
+file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*/*.cc)
+list(FILTER KERNEL_SOURCES EXCLUDE REGEX "(/bindings/|_test\\.cc$)")
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(FILTER KERNEL_SOURCES EXCLUDE REGEX "/x86_")
+endif()
+foreach(source ${KERNEL_SOURCES})
+  if(source MATCHES "/x86_avx2[^/]*$")
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
+  elseif(source MATCHES "/x86_avx512[^/]*$")
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
+      "-mavx512f;-mavx512vl;-mavx512dq;-mavx512bw;-mavx2;-mfma;-mf16c;-mprefer-vector-width=512")
+  endif()
+endforeach()
+add_library(coexec_kernels STATIC ${KERNEL_SOURCES})
+target_include_directories(coexec_kernels PUBLIC ${PROJECT_SOURCE_DIR})
+target_compile_options(coexec_kernels PRIVATE ${COEXEC_FLAGS})
+target_link_libraries(coexec_kernels PUBLIC Threads::Threads)
+
+file(GLOB CORE_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/scheduler/core/*.cc)
+list(FILTER CORE_SOURCES EXCLUDE REGEX "_test\\.cc$")
+if(CORE_SOURCES)
+  add_library(coexec_core STATIC ${CORE_SOURCES})
+  target_compile_options(coexec_core PRIVATE ${COEXEC_FLAGS})
+  target_link_libraries(coexec_core PUBLIC coexec_kernels)
+endif()

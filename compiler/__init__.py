@@ -1,0 +1,1 @@
+"""ONNX to layers to a compiled model: import, passes, pruning."""

@@ -1,0 +1,1 @@
+"""The daemon: gRPC services, model repository, engine supervision, metrics."""

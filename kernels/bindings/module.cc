@@ -1,0 +1,201 @@
+// What Python sees of the kernels. Bindings convert and forward; they hold no logic.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "kernels/base/buffer.h"
+#include "kernels/base/isa.h"
+#include "kernels/program/mapped_file.h"
+#include "kernels/program/registry.h"
+#include "kernels/program/segment.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace coexec::kernels {
+namespace {
+
+using Bytes = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ConstantPtr = std::shared_ptr<const Constant>;
+
+const std::byte* At(const std::shared_ptr<MappedFile>& file, int64_t offset, int64_t bytes) {
+  if (offset < 0 || bytes < 0 || offset > file->bytes() - bytes) {
+    throw std::invalid_argument("constant lies outside its file");
+  }
+  return file->data() + offset;
+}
+
+ConstantPtr DenseConstant(TensorType type, std::shared_ptr<MappedFile> file, int64_t offset) {
+  const std::byte* data = At(file, offset, type.bytes());
+  return std::make_shared<Constant>(std::move(type), data, file);
+}
+
+// values: the non-zeros in row-major order; mask: one bit per element, lowest bit first.
+ConstantPtr SparseConstant(TensorType type, std::shared_ptr<MappedFile> file, int64_t values_offset,
+                           int64_t nonzeros, int64_t mask_offset) {
+  const int64_t size = SizeOf(type.dtype);
+  const int64_t elements = type.elements();
+  const std::byte* values = At(file, values_offset, nonzeros * size);
+  const auto* mask = reinterpret_cast<const uint8_t*>(At(file, mask_offset, (elements + 7) / 8));
+  int64_t set = 0;
+  for (int64_t i = 0; i < elements; ++i) set += (mask[i / 8] >> (i % 8)) & 1;
+  if (set != nonzeros) throw std::invalid_argument("sparse constant: mask and values disagree");
+  return std::make_shared<Constant>(type, [=](std::byte* dense) {
+    const std::byte* next = values;
+    for (int64_t i = 0; i < elements; ++i) {
+      if (((mask[i / 8] >> (i % 8)) & 1) == 0) continue;
+      std::memcpy(dense + i * size, next, static_cast<size_t>(size));
+      next += size;
+    }
+    (void)file;  // held by the closure: values and mask point into it
+  });
+}
+
+ConstantPtr CopiedConstant(TensorType type, Bytes data) {
+  if (static_cast<int64_t>(data.size()) != type.bytes()) {
+    throw std::invalid_argument("constant: " + type.str() + " does not hold " +
+                                std::to_string(data.size()) + " bytes");
+  }
+  if (type.layout == Layout::kDense) {
+    auto copy = std::make_shared<Buffer>(type.bytes());
+    if (data.size() > 0) std::memcpy(copy->data(), data.data(), data.size());
+    return std::make_shared<Constant>(std::move(type), copy->data(), copy);
+  }
+  auto copy = std::make_shared<std::vector<uint8_t>>(data.data(), data.data() + data.size());
+  return std::make_shared<Constant>(std::move(type), [copy](std::byte* dense) {
+    std::memcpy(dense, copy->data(), copy->size());
+  });
+}
+
+std::shared_ptr<Step> NewStep(const std::string& op, std::map<std::string, Attr> attrs,
+                              const std::vector<TensorType>& inputs,
+                              const std::vector<TensorType>& outputs,
+                              const std::vector<ConstantPtr>& constants) {
+  if (constants.size() != inputs.size()) {
+    throw std::invalid_argument("constants must follow inputs, None for each computed one");
+  }
+  const Attrs values(std::move(attrs));
+  return MakeStep(op, StepSpec{values, inputs, outputs, constants});
+}
+
+// Runs all steps; returns the microseconds of each.
+std::vector<double> RunSegment(const Segment& segment, const std::vector<Bytes>& inputs,
+                               const std::vector<Bytes>& outputs, Team& team) {
+  const auto pointers = [](const std::vector<Bytes>& arrays, const std::vector<TensorType>& types) {
+    if (arrays.size() != types.size()) throw std::invalid_argument("wrong number of arrays");
+    std::vector<std::byte*> result;
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      if (static_cast<int64_t>(arrays[i].size()) != types[i].bytes()) {
+        throw std::invalid_argument("array " + std::to_string(i) + " has " +
+                                    std::to_string(arrays[i].size()) + " bytes, expected " +
+                                    types[i].str());
+      }
+      result.push_back(reinterpret_cast<std::byte*>(arrays[i].data()));
+    }
+    return result;
+  };
+  const std::vector<std::byte*> in = pointers(inputs, segment.inputs());
+  const std::vector<std::byte*> out = pointers(outputs, segment.outputs());
+  std::vector<double> step_us;
+  nb::gil_scoped_release release;
+  const Buffer workspace(segment.workspace_bytes(team.size()));
+  for (size_t i = 0; i < segment.steps().size(); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    segment.RunStep(i, in.data(), out.data(), workspace.data(), team);
+    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+    step_us.push_back(took.count());
+  }
+  return step_us;
+}
+
+}  // namespace
+
+NB_MODULE(_kernels, m) {
+  nb::exception<Unsupported>(m, "UnsupportedLayerError", PyExc_ValueError);
+
+  nb::class_<TensorType>(m, "TensorType")
+      .def("__init__",
+           [](TensorType* self, const std::string& dtype, std::vector<int64_t> shape,
+              const std::string& layout) {
+             new (self) TensorType{DTypeFromName(dtype), std::move(shape), LayoutFromName(layout)};
+           },
+           "dtype"_a, "shape"_a, "layout"_a = "dense")
+      .def_prop_ro("dtype", [](const TensorType& t) { return std::string(Name(t.dtype)); })
+      .def_prop_ro("shape", [](const TensorType& t) { return nb::tuple(nb::cast(t.shape)); })
+      .def_prop_ro("layout", [](const TensorType& t) { return std::string(Name(t.layout)); })
+      .def_prop_ro("nbytes", &TensorType::bytes)
+      .def("__repr__", &TensorType::str);
+
+  nb::class_<MappedFile>(m, "MappedFile")
+      .def(nb::init<const std::string&>(), "path"_a)
+      .def_prop_ro("nbytes", &MappedFile::bytes)
+      .def("drop", &MappedFile::Drop);
+
+  nb::class_<Constant>(m, "Constant")
+      .def_prop_ro("type", &Constant::type)
+      .def_static("dense", &DenseConstant, "type"_a, "file"_a, "offset"_a)
+      .def_static("sparse", &SparseConstant, "type"_a, "file"_a, "values_offset"_a, "nonzeros"_a,
+                  "mask_offset"_a)
+      .def_static("copied", &CopiedConstant, "type"_a, "data"_a);
+
+  nb::class_<Step>(m, "Step")
+      .def("__new__",
+           [](nb::handle, const std::string& op, std::map<std::string, Attr> attrs,
+              const std::vector<TensorType>& inputs, const std::vector<TensorType>& outputs,
+              const std::vector<ConstantPtr>& constants) {
+             return NewStep(op, std::move(attrs), inputs, outputs, constants);
+           },
+           "op"_a, "attrs"_a, "inputs"_a, "outputs"_a, "constants"_a)
+      .def("__init__", [](Step&, nb::args, nb::kwargs) {})
+      .def_prop_ro("kernel", &Step::kernel)
+      .def("in_place", &Step::in_place, "i"_a)
+      .def("scratch_bytes", &Step::scratch_bytes, "threads"_a);
+
+  nb::enum_<Operand::Place>(m, "Place")
+      .value("NONE", Operand::Place::kNone)
+      .value("INPUT", Operand::Place::kInput)
+      .value("OUTPUT", Operand::Place::kOutput)
+      .value("ARENA", Operand::Place::kArena)
+      .value("CONSTANT", Operand::Place::kConstant);
+  nb::class_<Operand>(m, "Operand")
+      .def("__init__", [](Operand* self, Operand::Place place,
+                          int64_t at) { new (self) Operand{place, at}; },
+           "place"_a, "at"_a = 0);
+  nb::class_<SegmentStep>(m, "SegmentStep")
+      .def("__init__",
+           [](SegmentStep* self, std::string name, std::shared_ptr<Step> step,
+              std::vector<Operand> inputs, std::vector<Operand> outputs) {
+             new (self) SegmentStep{std::move(name), std::move(step), std::move(inputs),
+                                    std::move(outputs)};
+           },
+           "name"_a, "step"_a, "inputs"_a, "outputs"_a);
+  nb::class_<Segment>(m, "Segment")
+      .def(nb::init<std::vector<TensorType>, std::vector<TensorType>, std::vector<ConstantPtr>,
+                    std::vector<SegmentStep>, int64_t>(),
+           "inputs"_a, "outputs"_a, "constants"_a, "steps"_a, "arena_bytes"_a)
+      .def_prop_ro("inputs", &Segment::inputs)
+      .def_prop_ro("outputs", &Segment::outputs)
+      .def_prop_ro("arena_bytes", &Segment::arena_bytes)
+      .def("workspace_bytes", &Segment::workspace_bytes, "threads"_a)
+      .def("run", &RunSegment, "inputs"_a, "outputs"_a, "team"_a);
+
+  nb::class_<Team>(m, "Team")
+      .def("__new__", [](nb::handle, const std::vector<int>& cores) { return MakeThreadTeam(cores); },
+           "cores"_a)
+      .def("__init__", [](Team&, nb::args, nb::kwargs) {})
+      .def_prop_ro("size", &Team::size);
+
+  m.def("available_cores", &AvailableCores);
+  m.def("native_ops", &NativeOps);
+  m.def("host_isa", [] { return std::string(IsaName(HostIsa())); });
+}
+
+}  // namespace coexec::kernels
