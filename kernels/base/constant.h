@@ -12,7 +12,7 @@ namespace coexec::kernels {
 
 // A weight: its type, its elements, and the packed forms made of it. Two layers that hold the
 // same Constant share both. Thread-safe.
-class Constant {
+class Constant : public std::enable_shared_from_this<Constant> {
  public:
   using Owner = std::shared_ptr<const void>;
   // A sparse constant's elements are rebuilt on demand by `expand`; a dense one's lie at

@@ -35,7 +35,7 @@ struct StepContext {
 // One layer made ready to run: shapes resolved, weights packed, variant chosen. Immutable, so
 // any number of threads may run it at once, each with its own context. Run neither allocates
 // nor throws, and its result does not depend on the team's size.
-class Step {
+class Step : public std::enable_shared_from_this<Step> {
  public:
   virtual ~Step() = default;
   virtual void Run(const StepContext& context) const = 0;

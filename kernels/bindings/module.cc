@@ -13,6 +13,7 @@
 
 #include "kernels/base/buffer.h"
 #include "kernels/base/isa.h"
+#include "kernels/base/team.h"
 #include "kernels/program/mapped_file.h"
 #include "kernels/program/registry.h"
 #include "kernels/program/segment.h"
@@ -121,6 +122,8 @@ std::vector<double> RunSegment(const Segment& segment, const std::vector<Bytes>&
 NB_MODULE(_kernels, m) {
   nb::exception<Unsupported>(m, "UnsupportedLayerError", PyExc_ValueError);
 
+  // Objects that C++ shares derive from enable_shared_from_this, so that the engine's threads
+  // drop them without asking for the interpreter lock.
   nb::class_<TensorType>(m, "TensorType")
       .def("__init__",
            [](TensorType* self, const std::string& dtype, std::vector<int64_t> shape,
@@ -135,7 +138,8 @@ NB_MODULE(_kernels, m) {
       .def("__repr__", &TensorType::str);
 
   nb::class_<MappedFile>(m, "MappedFile")
-      .def(nb::init<const std::string&>(), "path"_a)
+      .def(nb::new_([](const std::string& path) { return std::make_shared<MappedFile>(path); }),
+           "path"_a)
       .def_prop_ro("nbytes", &MappedFile::bytes)
       .def("drop", &MappedFile::Drop);
 
@@ -147,14 +151,7 @@ NB_MODULE(_kernels, m) {
       .def_static("copied", &CopiedConstant, "type"_a, "data"_a);
 
   nb::class_<Step>(m, "Step")
-      .def("__new__",
-           [](nb::handle, const std::string& op, std::map<std::string, Attr> attrs,
-              const std::vector<TensorType>& inputs, const std::vector<TensorType>& outputs,
-              const std::vector<ConstantPtr>& constants) {
-             return NewStep(op, std::move(attrs), inputs, outputs, constants);
-           },
-           "op"_a, "attrs"_a, "inputs"_a, "outputs"_a, "constants"_a)
-      .def("__init__", [](Step&, nb::args, nb::kwargs) {})
+      .def(nb::new_(&NewStep), "op"_a, "attrs"_a, "inputs"_a, "outputs"_a, "constants"_a)
       .def_prop_ro("kernel", &Step::kernel)
       .def("in_place", &Step::in_place, "i"_a)
       .def("scratch_bytes", &Step::scratch_bytes, "threads"_a);
@@ -178,8 +175,8 @@ NB_MODULE(_kernels, m) {
            },
            "name"_a, "step"_a, "inputs"_a, "outputs"_a);
   nb::class_<Segment>(m, "Segment")
-      .def(nb::init<std::vector<TensorType>, std::vector<TensorType>, std::vector<ConstantPtr>,
-                    std::vector<SegmentStep>, int64_t>(),
+      .def(nb::new_(&std::make_shared<Segment, std::vector<TensorType>, std::vector<TensorType>,
+                                      std::vector<ConstantPtr>, std::vector<SegmentStep>, int64_t>),
            "inputs"_a, "outputs"_a, "constants"_a, "steps"_a, "arena_bytes"_a)
       .def_prop_ro("inputs", &Segment::inputs)
       .def_prop_ro("outputs", &Segment::outputs)
@@ -188,9 +185,7 @@ NB_MODULE(_kernels, m) {
       .def("run", &RunSegment, "inputs"_a, "outputs"_a, "team"_a);
 
   nb::class_<Team>(m, "Team")
-      .def("__new__", [](nb::handle, const std::vector<int>& cores) { return MakeThreadTeam(cores); },
-           "cores"_a)
-      .def("__init__", [](Team&, nb::args, nb::kwargs) {})
+      .def(nb::new_(&MakeThreadTeam), "cores"_a)
       .def_prop_ro("size", &Team::size);
 
   m.def("available_cores", &AvailableCores);

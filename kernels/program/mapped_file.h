@@ -7,7 +7,7 @@
 namespace coexec::kernels {
 
 // A file mapped read-only. What was read can be dropped again: the pages belong to the file.
-class MappedFile {
+class MappedFile : public std::enable_shared_from_this<MappedFile> {
  public:
   // Throws std::system_error when the file cannot be opened or mapped.
   explicit MappedFile(const std::string& path);

@@ -25,7 +25,7 @@ struct SegmentStep {
 
 // A run of steps executed as one unit. Immutable: each execution brings its own arena, so one
 // segment may run in several lanes at once.
-class Segment {
+class Segment : public std::enable_shared_from_this<Segment> {
  public:
   // Throws std::invalid_argument when an operand points outside what it names.
   Segment(std::vector<TensorType> inputs, std::vector<TensorType> outputs,

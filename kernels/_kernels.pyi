@@ -1,0 +1,115 @@
+"""What the compiled module offers. Arrays cross as flat, contiguous uint8 views."""
+
+
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+AttrValue = int | float | str | list[int] | list[float]
+
+class UnsupportedLayerError(ValueError):
+    """No kernel takes this layer; the text says why."""
+
+class TensorType:
+    """A dtype by its short name, a complete shape, and a layout: dense, bcr or csr."""
+
+    def __init__(self, dtype: str, shape: list[int], layout: str = "dense") -> None: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def layout(self) -> str: ...
+    @property
+    def nbytes(self) -> int: ...
+
+class MappedFile:
+    """A file mapped read-only. Raises OSError when it cannot be opened."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+    def drop(self) -> None:
+        """Let the operating system take back the pages read so far."""
+
+class Constant:
+    """A weight, and the packed forms that steps made of it. Steps given the same Constant
+    share both."""
+
+    @property
+    def type(self) -> TensorType: ...
+    @staticmethod
+    def dense(type: TensorType, file: MappedFile, offset: int) -> Constant: ...
+    @staticmethod
+    def sparse(
+        type: TensorType, file: MappedFile, values_offset: int, nonzeros: int, mask_offset: int
+    ) -> Constant:
+        """values: the non-zeros in row-major order; mask: a bit per element, lowest first."""
+    @staticmethod
+    def copied(type: TensorType, data: Bytes) -> Constant: ...
+
+class Step:
+    """A layer made ready to run. Raises UnsupportedLayerError when no kernel takes it."""
+
+    def __init__(
+        self,
+        op: str,
+        attrs: dict[str, AttrValue],
+        inputs: list[TensorType],
+        outputs: list[TensorType],
+        constants: list[Constant | None],
+    ) -> None:
+        """An absent operand has the type TensorType("none", [])."""
+    @property
+    def kernel(self) -> str: ...
+    def in_place(self, i: int) -> bool: ...
+    def scratch_bytes(self, threads: int) -> int: ...
+
+class Place:
+    NONE: Place
+    INPUT: Place
+    OUTPUT: Place
+    ARENA: Place
+    CONSTANT: Place
+
+class Operand:
+    def __init__(self, place: Place, at: int = 0) -> None: ...
+
+class SegmentStep:
+    def __init__(
+        self, name: str, step: Step, inputs: list[Operand], outputs: list[Operand]
+    ) -> None: ...
+
+class Segment:
+    """A run of steps executed as one unit."""
+
+    def __init__(
+        self,
+        inputs: list[TensorType],
+        outputs: list[TensorType],
+        constants: list[Constant],
+        steps: list[SegmentStep],
+        arena_bytes: int,
+    ) -> None: ...
+    @property
+    def inputs(self) -> list[TensorType]: ...
+    @property
+    def outputs(self) -> list[TensorType]: ...
+    @property
+    def arena_bytes(self) -> int: ...
+    def workspace_bytes(self, threads: int) -> int: ...
+    def run(self, inputs: list[Bytes], outputs: list[Bytes], team: Team) -> list[float]:
+        """Run all steps into `outputs`. Returns the microseconds each step took."""
+
+class Team:
+    """Threads that work on a step together: the caller, and one pinned worker for each further
+    core."""
+
+    def __init__(self, cores: list[int]) -> None: ...
+    @property
+    def size(self) -> int: ...
+
+def available_cores() -> list[int]: ...
+def native_ops() -> list[str]: ...
+def host_isa() -> str: ...
