@@ -1,0 +1,24 @@
+#include "kernels/elementwise/unary.h"
+
+namespace coexec::kernels {
+
+// To add a variant: write its file, then add one declaration and one row here.
+UnaryFn unary_f32_dense_ref;
+UnaryFn unary_f32_dense_avx2;
+UnaryFn unary_f32_dense_avx512;
+
+namespace {
+
+constexpr Variant<UnaryFn> kUnary[] = {
+#ifdef __x86_64__
+    {"unary_f32_dense_avx512", unary_f32_dense_avx512, kAvx2Fma | kAvx512},
+    {"unary_f32_dense_avx2", unary_f32_dense_avx2, kAvx2Fma},
+#endif
+    {"unary_f32_dense_ref", unary_f32_dense_ref, kBaseline},
+};
+
+}  // namespace
+
+std::span<const Variant<UnaryFn>> UnaryVariants() { return kUnary; }
+
+}  // namespace coexec::kernels
