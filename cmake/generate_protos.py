@@ -41,8 +41,13 @@ def generate(source: Path, target: Path) -> None:
         if text.count(_DEFAULT_POOL) != 1:
             sys.exit(f"{path}: expected one {_DEFAULT_POOL}; protoc's output has changed")
         text = text.replace(_DEFAULT_POOL, "_POOL")
-        path.write_text(text.replace("import sys\n", "").replace(
-            "# @@protoc_insertion_point(imports)", "from coexec.protos.pool import POOL as _POOL", 1))
+        path.write_text(
+            text.replace("import sys\n", "").replace(
+                "# @@protoc_insertion_point(imports)",
+                "from coexec.protos.pool import POOL as _POOL",
+                1,
+            )
+        )
     (package / "pool.py").write_text(_POOL)
     (package / "__init__.py").write_text('"""Messages and stubs generated from protos/."""\n')
 

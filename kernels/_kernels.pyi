@@ -1,7 +1,5 @@
 """What the compiled module offers. Arrays cross as flat, contiguous uint8 views."""
 
-
-
 import numpy as np
 import numpy.typing as npt
 
@@ -98,6 +96,9 @@ class Segment:
     def outputs(self) -> list[TensorType]: ...
     @property
     def arena_bytes(self) -> int: ...
+    @property
+    def kernels(self) -> list[str]:
+        """The kernel of each step."""
     def workspace_bytes(self, threads: int) -> int: ...
     def run(self, inputs: list[Bytes], outputs: list[Bytes], team: Team) -> list[float]:
         """Run all steps into `outputs`. Returns the microseconds each step took."""

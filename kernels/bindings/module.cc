@@ -181,6 +181,14 @@ NB_MODULE(_kernels, m) {
       .def_prop_ro("inputs", &Segment::inputs)
       .def_prop_ro("outputs", &Segment::outputs)
       .def_prop_ro("arena_bytes", &Segment::arena_bytes)
+      .def_prop_ro("kernels",
+                   [](const Segment& segment) {
+                     std::vector<std::string> names;
+                     for (const SegmentStep& step : segment.steps()) {
+                       names.push_back(step.step->kernel());
+                     }
+                     return names;
+                   })
       .def("workspace_bytes", &Segment::workspace_bytes, "threads"_a)
       .def("run", &RunSegment, "inputs"_a, "outputs"_a, "team"_a);
 

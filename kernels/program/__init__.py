@@ -1,0 +1,1 @@
+"""The compiled model: on disk, in memory, and ready to run."""

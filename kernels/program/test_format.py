@@ -1,0 +1,93 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coexec.kernels.program import format
+from coexec.kernels.program.errors import FormatError
+from coexec.kernels.program.weights import StoredConstant
+from coexec.protos import program_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+
+def _program() -> tuple[program_pb2.Program, list[StoredConstant]]:
+    """y = x + w, with w stored densely and, unused, sparsely."""
+    w = np.array([[0, 1, 0], [2, 0, 0]], np.float32)
+    digest = hashlib.blake2b(w.tobytes()).digest()
+    kind = program_pb2.TensorType(dtype="f32", shape=[2, 3], layout="dense")
+    sparse = program_pb2.TensorType(dtype="f32", shape=[2, 3], layout="csr")
+    program = program_pb2.Program(name="toy")
+    program.tensors.add(name="x", type=kind)
+    program.tensors.add(name="w", type=kind, constant=True, digest=digest)
+    program.tensors.add(name="w_sparse", type=sparse, constant=True, digest=digest)
+    program.tensors.add(name="y", type=kind)
+    program.layers.add(name="add", op="Add", inputs=[0, 1], outputs=[3])
+    program.inputs.append(0)
+    program.outputs.append(3)
+    stored = [StoredConstant(digest, "f32", layout, w) for layout in ("dense", "csr")]
+    return program, stored
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.coexec"
+    format.save(*_program(), path)
+    return path
+
+
+def test_what_is_saved_is_read_back(saved: Path) -> None:
+    model = format.load(saved)
+    assert model.program == _program()[0]
+    assert model.constant(1).type.shape == (2, 3)
+    assert model.constant(2).type.layout == "csr"
+    assert model.weights.stored_bytes(model.program.tensors[2].digest, "csr") == 2 * 4 + 1
+
+
+@pytest.mark.parametrize("name", ["program.pb", "weights.safetensors"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_changed_byte_is_noticed(saved: Path, name: str, data: st.DataObject) -> None:
+    path = saved / name
+    good = path.read_bytes()
+    at = data.draw(st.integers(0, len(good) - 1))
+    try:
+        path.write_bytes(good[:at] + bytes([good[at] ^ 0x41]) + good[at + 1 :])
+        with pytest.raises(FormatError):
+            format.load(saved)
+        path.write_bytes(good[:at])
+        with pytest.raises(FormatError):
+            format.load(saved)
+    finally:
+        path.write_bytes(good)
+
+
+def test_a_newer_version_is_refused_by_name(saved: Path) -> None:
+    path = saved / "program.pb"
+    envelope = program_pb2.Envelope.FromString(path.read_bytes())
+    envelope.format_version = 99
+    path.write_bytes(envelope.SerializeToString())
+    with pytest.raises(FormatError, match="format version 99, this build reads 1"):
+        format.load(saved)
+
+
+@pytest.mark.parametrize("name", ["program.pb", "weights.safetensors"])
+def test_a_missing_file_is_named(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(FormatError, match=name):
+        format.load(saved)
+
+
+def test_a_program_that_reads_ahead_is_refused(tmp_path: Path) -> None:
+    program, constants = _program()
+    program.layers[0].inputs[0] = 3
+    with pytest.raises(FormatError, match="reads 'y' before it is computed"):
+        format.save(program, constants, tmp_path / "toy.coexec")
+
+
+def test_an_index_out_of_range_is_refused(tmp_path: Path) -> None:
+    program, constants = _program()
+    program.layers[0].inputs[0] = 77
+    with pytest.raises(FormatError, match="names tensor 77, but there are 4"):
+        format.save(program, constants, tmp_path / "toy.coexec")
+    assert not list(tmp_path.iterdir())
