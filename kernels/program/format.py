@@ -1,7 +1,6 @@
 """NAME.coexec/: a folder with program.pb and weights.safetensors. Versioned and checksummed."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -63,7 +62,7 @@ def save(program: program_pb2.Program, constants: list[StoredConstant], target: 
         building.chmod(0o755)
         if target.exists():
             shutil.rmtree(target)
-        os.replace(building, target)
+        building.replace(target)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise

@@ -1,12 +1,15 @@
 """What must hold of a program before anything trusts its indices."""
 
+from collections.abc import Iterable
+
 from coexec.kernels.program.errors import FormatError
 from coexec.protos import program_pb2
 
-_DTYPES = frozenset(
-    ["bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64", "string", "opaque"]
-)  # fmt: skip
-_LAYOUTS = frozenset(["", "dense", "bcr", "csr"])
+_DTYPES = {
+    "bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64",
+    "string", "opaque",
+}  # fmt: skip
+_LAYOUTS = {"", "dense", "bcr", "csr"}
 _BYTES_MAX = 1 << 40
 ONNX_RUNTIME = "OnnxRuntime"
 
@@ -59,8 +62,8 @@ def _check_static(program: program_pb2.Program, tensors: list[int], what: str) -
             )
 
 
-def _in_range(indices: object, count: int, what: str) -> list[int]:
-    listed = [int(i) for i in indices]  # type: ignore[attr-defined]
+def _in_range(indices: Iterable[int], count: int, what: str) -> list[int]:
+    listed = list(indices)
     for i in listed:
         if not 0 <= i < count:
             raise FormatError(f"{what} names tensor {i}, but there are {count}")

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
 from coexec.kernels._kernels import Constant, MappedFile, TensorType
 from coexec.kernels.program.errors import FormatError
+from safetensors.numpy import save_file
 
 _HEADER_BYTES_MAX = 64 << 20
 _DTYPES = {
     "bool": "BOOL", "u8": "U8", "u16": "U16", "u32": "U32", "u64": "U64", "i8": "I8",
-    "i16": "I16", "i32": "I32", "i64": "I64", "f16": "F16", "bf16": "BF16", "f32": "F32",
+    "i16": "I16", "i32": "I32", "i64": "I64", "f16": "F16", "bf16": "U16", "f32": "F32",
     "f64": "F64",
 }  # fmt: skip
 
@@ -37,15 +37,12 @@ class StoredConstant:
 
 def write_weights(constants: list[StoredConstant], path: Path) -> None:
     """Write each constant once. bf16 arrays may have any 2-byte dtype."""
-    entries: dict[str, dict[str, Any]] = {}
+    entries = {}
     for constant in constants:
         for name, dtype, array in _entries(constant):
-            entries[name] = {
-                "dtype": _DTYPES[dtype],
-                "shape": list(array.shape),
-                "data": np.ascontiguousarray(array).tobytes(),
-            }
-    safetensors.serialize_file(entries, str(path))
+            stored = array.view(np.uint16) if dtype == "bf16" else array
+            entries[name] = np.ascontiguousarray(stored)
+    save_file(entries, path)
 
 
 def _entries(constant: StoredConstant) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
