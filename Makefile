@@ -1,0 +1,79 @@
+# One short command each. Every target sets up what it needs: a private environment in .venv and
+# a build in build/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+BUILD := build/dev
+BUILD_TOOLS := "scikit-build-core>=0.11,<2" "nanobind>=2.4,<4" "grpcio-tools>=1.76,<1.77" "cmake>=3.24,<5" "ninja>=1.11,<2"
+FOLDERS := kernels compiler scheduler daemon clients
+JOBS ?= $(shell nproc)
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+
+.PHONY: help setup build demo test test-python test-cpp check format bench coverage sanitize wheel clean
+
+help:
+	@echo "make demo      see several pruned networks served together, with a report"
+	@echo "make test      build, then run every test"
+	@echo "make check     lint, types, folder boundaries, formatting"
+	@echo "make bench     measure kernels, models and the daemon"
+	@echo "make sanitize  C++ tests under AddressSanitizer and UBSan"
+	@echo "make coverage  Python tests with line and branch coverage"
+	@echo "make wheel     build dist/*.whl"
+
+$(READY): pyproject.toml
+	@sh cmake/prerequisites.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(BUILD_TOOLS)
+	$(BIN)/python -m pip install --quiet --no-build-isolation -C build-dir=$(BUILD) -C cmake.define.COEXEC_TESTS=ON -e ".[test,check,demo]"
+	@touch $@
+
+setup: $(READY)
+
+# The install above built once; this brings C++ and protos up to date.
+build: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -C build-dir=$(BUILD) -C cmake.define.COEXEC_TESTS=ON -e .
+
+demo: build
+	$(BIN)/coexec demo
+
+test: test-cpp test-python
+
+test-cpp: build
+	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
+
+test-python: build
+	$(BIN)/python -m pytest
+
+check: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@sh cmake/typing_tree.sh $(BIN)/python build/typing $(FOLDERS)
+	cd build/typing && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml $(foreach f,$(FOLDERS),-p coexec.$(f))
+	@if command -v clang-format >/dev/null; then git ls-files '*.cc' '*.h' '*.inc' | xargs clang-format --dry-run --Werror; else echo "clang-format is not installed; C++ formatting not checked"; fi
+
+format: $(READY)
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+	git ls-files '*.cc' '*.h' '*.inc' | xargs clang-format -i
+
+bench: build
+	$(BIN)/python -m bench
+
+coverage: build
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+sanitize: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCOEXEC_TESTS=ON -DCOEXEC_SANITIZE=address,undefined
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/sanitize
+	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
+
+wheel: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps -w dist .
+
+clean:
+	rm -rf build dist $(VENV)
