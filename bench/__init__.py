@@ -1,0 +1,1 @@
+"""Everything that measures. Not installed; run from the repository's root."""
