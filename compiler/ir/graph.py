@@ -92,9 +92,9 @@ _NUMPY_NAMES = {
 
 def np_dtype(name: str) -> np.dtype[Any]:
     """The NumPy dtype for a dtype name; bf16 comes from ml_dtypes, string is object."""
-    if name == "bf16":
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(_NUMPY_NAMES[name])
+    kind: Any = ml_dtypes.bfloat16 if name == "bf16" else _NUMPY_NAMES[name]
+    dtype: np.dtype[Any] = np.dtype(kind)
+    return dtype
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
