@@ -71,21 +71,33 @@ def run_all(only: str = "") -> Iterator[Outcome]:
 
 
 def _run_case(kind: str, case: TestCase, folder: Path) -> Outcome:
-    path = Path(case.model_dir) / "model.onnx"
-    plain = _attempt(case, lambda: _onnxruntime(path))
+    path = folder / "model.onnx"
+    if case.model is None:
+        path = Path(case.model_dir) / "model.onnx"
+    else:
+        onnx.save(case.model, path)
+    graph = onnx.load(path, load_external_data=False).graph
+    data = [
+        ([_value(v) for v in inputs], [_value(v) for v in outputs])
+        for inputs, outputs in case.data_sets or []
+    ] or [_read_data(graph, folder) for folder in _data_folders(case)]
+    names = [value.name for value in graph.input]
+    plain = _attempt(case, data, names, lambda: _onnxruntime(path))
     counts = [0, 0]
-    ours = _attempt(case, lambda: _coexec(path, folder / "model.coexec", counts))
+    ours = _attempt(case, data, names, lambda: _coexec(path, folder / "model.coexec", counts))
     return Outcome(kind, case.name, plain, ours, *counts)
 
 
-def _attempt(case: TestCase, prepare: Callable[[], Run]) -> str:
+def _attempt(
+    case: TestCase, data: list[tuple[Any, Any]], names: list[str], prepare: Callable[[], Run]
+) -> str:
     """The error of the first data set that fails, or an empty text."""
     try:
         run = prepare()
-        for data in sorted(Path(case.model_dir).glob("test_data_set_*")):
-            _compare(run(_feed(case, data)), _values(case, data, "output"), case)
+        for inputs, outputs in data:
+            _compare(run(dict(zip(names, inputs, strict=False))), list(outputs), case)
     except Exception as error:
-        return f"{type(error).__name__}: {error}" or "failed"
+        return f"{type(error).__name__}: {error}"
     return ""
 
 
@@ -113,17 +125,22 @@ def _coexec(path: Path, target: Path, counts: list[int]) -> Run:
     return run
 
 
-def _feed(case: TestCase, data: Path) -> Feed:
-    graph = onnx.load(Path(case.model_dir) / "model.onnx", load_external_data=False).graph
-    names = [value.name for value in graph.input]
-    return dict(zip(names, _values(case, data, "input"), strict=False))
+def _value(value: Any) -> Any:
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value)
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
-def _values(case: TestCase, data: Path, side: str) -> list[Any]:
-    graph = onnx.load(Path(case.model_dir) / "model.onnx", load_external_data=False).graph
-    infos = graph.input if side == "input" else graph.output
-    files = sorted(data.glob(f"{side}_*.pb"), key=lambda p: int(p.stem.split("_")[-1]))
-    return [_read(path, info.type) for path, info in zip(files, infos, strict=False)]
+def _data_folders(case: TestCase) -> list[Path]:
+    return sorted(Path(case.model_dir).glob("test_data_set_*"))
+
+
+def _read_data(graph: onnx.GraphProto, folder: Path) -> tuple[list[Any], list[Any]]:
+    def side(name: str, infos: Any) -> list[Any]:
+        files = sorted(folder.glob(f"{name}_*.pb"), key=lambda p: int(p.stem.split("_")[-1]))
+        return [_read(path, info.type) for path, info in zip(files, infos, strict=False)]
+
+    return side("input", graph.input), side("output", graph.output)
 
 
 def _read(path: Path, kind: onnx.TypeProto) -> Any:
