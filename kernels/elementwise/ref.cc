@@ -1,9 +1,10 @@
 #include "kernels/base/vector_ref.inc"
+#include "kernels/elementwise/binary.inc"
 #include "kernels/elementwise/unary.inc"
-#include "kernels/elementwise/unary_args.h"
 
 namespace coexec::kernels {
 
 void unary_f32_dense_ref(const UnaryArgs& a) { UnaryRun(a); }
+void binary_f32_dense_ref(const BinaryArgs& a) { BinaryRun(a); }
 
 }  // namespace coexec::kernels

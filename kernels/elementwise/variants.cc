@@ -1,11 +1,15 @@
+#include "kernels/elementwise/binary.h"
 #include "kernels/elementwise/unary.h"
 
 namespace coexec::kernels {
 
-// To add a variant: write its file, then add one declaration and one row here.
+// To add a variant: write its file, then add one declaration and one row here for each kernel.
 UnaryFn unary_f32_dense_ref;
 UnaryFn unary_f32_dense_avx2;
 UnaryFn unary_f32_dense_avx512;
+BinaryFn binary_f32_dense_ref;
+BinaryFn binary_f32_dense_avx2;
+BinaryFn binary_f32_dense_avx512;
 
 namespace {
 
@@ -17,8 +21,17 @@ constexpr Variant<UnaryFn> kUnary[] = {
     {"unary_f32_dense_ref", unary_f32_dense_ref, kBaseline},
 };
 
+constexpr Variant<BinaryFn> kBinary[] = {
+#ifdef __x86_64__
+    {"binary_f32_dense_avx512", binary_f32_dense_avx512, kAvx2Fma | kAvx512},
+    {"binary_f32_dense_avx2", binary_f32_dense_avx2, kAvx2Fma},
+#endif
+    {"binary_f32_dense_ref", binary_f32_dense_ref, kBaseline},
+};
+
 }  // namespace
 
 std::span<const Variant<UnaryFn>> UnaryVariants() { return kUnary; }
+std::span<const Variant<BinaryFn>> BinaryVariants() { return kBinary; }
 
 }  // namespace coexec::kernels
