@@ -73,7 +73,7 @@ def _picture(shape: tuple[int, ...], frame: int) -> Array | None:
     if not path.exists():
         return None
     last = shape[3] in (1, 3)
-    height, width, channels = (shape[1:] if last else (*shape[2:], shape[1]))
+    height, width, channels = shape[1:] if last else (*shape[2:], shape[1])
     with Image.open(path) as video:
         video.seek(frame % getattr(video, "n_frames", 1))
         picture = video.convert("RGB" if channels == 3 else "L").resize((width, height))

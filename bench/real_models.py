@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import tritonclient.grpc as triton
+from coexec.kernels.program import format
 from tritonclient.utils import np_to_triton_dtype
 
 from bench.inputs import inputs_for, models_folder
 from bench.serving import repository, serve
-from coexec.kernels.program import format
 
 TOLERANCE = 1e-3
 # Looser tolerances, each with its reason.
@@ -73,9 +73,11 @@ def main() -> int:
 def measure(paths: list[Path], folder: Path) -> list[Row]:
     """Load all models in one daemon, then call each."""
     models = repository(folder / "models", {path.stem: path for path in paths})
-    with serve(folder / "daemon", "--model-repository", str(models)) as daemon:
-        with daemon.client() as client:
-            return [_compare(client, path, folder / "daemon" / "state") for path in paths]
+    with (
+        serve(folder / "daemon", "--model-repository", str(models)) as daemon,
+        daemon.client() as client,
+    ):
+        return [_compare(client, path, folder / "daemon" / "state") for path in paths]
 
 
 def _compare(client: triton.InferenceServerClient, path: Path, state: Path) -> Row:

@@ -44,7 +44,9 @@ def serve(folder: Path, *arguments: str, ready_s: float = 600) -> Iterator[Daemo
     command = [sys.executable, "-m", "coexec.daemon", "serve", "--listen", address]
     command += ["--state-dir", str(folder / "state"), *arguments]
     with (folder / "daemon.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        )
         try:
             _wait_until_serving(address, process, folder / "daemon.log", ready_s)
             yield Daemon(address, process)

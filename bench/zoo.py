@@ -23,6 +23,9 @@ class _Builder:
         self._weights: dict[str, onnx.TensorProto] = {}
         self._input = helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)
 
+    def reseed(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
     def weight(self, shape: list[int], scale: float) -> str:
         array = (self._rng.standard_normal(shape) * scale).astype(np.float32)
         return self.constant(f"w{len(self._weights)}", array)
@@ -87,8 +90,8 @@ def resnet50(seed: int = 0) -> onnx.ModelProto:
     return b.finish(b.classifier(x, cin, 1000))
 
 
-def mobilenet_v2(seed: int = 0) -> onnx.ModelProto:
-    """Sandler et al. 2018, table 2, width 1.0."""
+def mobilenet_v2(seed: int = 0, head_seed: int | None = None) -> onnx.ModelProto:
+    """Sandler et al. 2018, table 2, width 1.0. Another head_seed: another head, same backbone."""
     b = _Builder("mobilenet_v2", [1, 3, 224, 224], seed)
     x = b.relu6(b.conv("input", 3, 32, 3, 2))
     cin = 32
@@ -103,6 +106,8 @@ def mobilenet_v2(seed: int = 0) -> onnx.ModelProto:
             x = b.node("Add", [x, y]) if stride == 1 and cin == cout else y
             cin = cout
     x = b.relu6(b.conv(x, cin, 1280, 1))
+    if head_seed is not None:
+        b.reseed(head_seed)
     return b.finish(b.classifier(x, 1280, 1000))
 
 
