@@ -20,6 +20,9 @@ class SlotsFullError(RuntimeError):
 class RingFullError(RuntimeError):
     """The engine has not yet taken the requests before this one."""
 
+class ChannelCorruptError(RuntimeError):
+    """The engine wrote what is no record; it must be restarted."""
+
 @final
 class Slot:
     """Shared memory for one input tensor, owned by the daemon. Freed when the last reference
@@ -99,7 +102,7 @@ class Channel:
     def fileno(self) -> int:
         """Readable when replies wait."""
     def poll(self) -> list[Reply]:
-        """All replies that wait; never blocks."""
+        """All replies that wait; never blocks. Raises ChannelCorruptError."""
     def reset(self) -> None:
         """Forget the engine that was attached: new rings and reply memory. Slots stay, so that
         what was in flight can be submitted again. Outputs of old replies stay readable."""

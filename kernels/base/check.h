@@ -14,7 +14,7 @@
     if (!(condition)) {                                                                    \
       std::fprintf(stderr, "%s:%d: CHECK(%s) failed, COEXEC_SEED=%llu: ", __FILE__, __LINE__, \
                    #condition, static_cast<unsigned long long>(coexec::check::Seed()));    \
-      std::fprintf(stderr, "" __VA_ARGS__);                                                \
+      std::fprintf(stderr, " " __VA_ARGS__);                                               \
       std::fprintf(stderr, "\n");                                                          \
       std::exit(1);                                                                        \
     }                                                                                      \
