@@ -1,0 +1,6 @@
+"""What goes wrong while compiling, in words for whoever gave us the model."""
+
+
+class CompileError(ValueError):
+    """The model cannot be compiled. The text says which model or layer, what was given, what
+    fits, and what to do."""
