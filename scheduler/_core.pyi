@@ -4,13 +4,11 @@ Two sides. The daemon makes a Channel and starts the engine process with its des
 engine process attaches to it and runs an Engine. Times are CLOCK_MONOTONIC microseconds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
-
-from coexec.kernels._kernels import Segment
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -51,9 +51,15 @@ def test_strings_are_checked_against_their_slot() -> None:
 def test_a_full_ring_is_an_error_and_the_slots_come_back() -> None:
     channel = _channel()
     slot = channel.allocate(4)
-    with pytest.raises(_core.RingFullError):
+    one = [_core.Input(slot, "f32", [1])]
+
+    def submit_all() -> None:
         for i in range(1000):
-            channel.submit(i, 1, [_core.Input(slot, "f32", [1])])
+            channel.submit(i, 1, one)
+
+    with pytest.raises(_core.RingFullError):
+        submit_all()
+    del one
     channel.reset()
     assert channel.poll() == []
     del slot

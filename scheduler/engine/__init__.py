@@ -1,0 +1,1 @@
+"""The engine process, and the daemon's handle on it."""
