@@ -1,9 +1,82 @@
+#include <array>
 #include <span>
 
 #include "kernels/base/step.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/matmul.h"
 
 namespace coexec::kernels {
+namespace {
 
-std::span<const OpEntry> GemmOps() { return {}; }
+class GemmStep final : public Step {
+ public:
+  explicit GemmStep(const StepSpec& spec);
+
+  void Run(const StepContext& context) const override {
+    const int64_t features = packed_->weights.features;
+    GemmCall call = {};
+    call.x = context.in<float>(0);
+    call.x_stride = packed_->weights.inputs;
+    call.rows = rows_;
+    call.bias = bias_ ? context.in<float>(2) : nullptr;
+    call.residual = residual_ ? context.in<float>(3) : nullptr;
+    call.residual_stride = features;
+    call.y = context.out<float>(0);
+    call.y_stride = features;
+    call.activation = activation_;
+    float* scratch = reinterpret_cast<float*>(context.scratch);
+    RunGemm(*variant_, packed_->weights, call, scratch, context.team);
+  }
+  int64_t scratch_bytes(int) const override {
+    return GemmScratchFloats(rows_, packed_->weights.inputs) * 4;
+  }
+  // Every element of the residual is read right before that of y is stored.
+  bool in_place(int i) const override { return i == 3 && residual_; }
+  std::string kernel() const override { return variant_->name; }
+
+ private:
+  std::shared_ptr<const PackedWeight> packed_;
+  const GemmVariant* variant_;
+  int64_t rows_;
+  bool bias_;
+  bool residual_;
+  Activation activation_;
+};
+
+GemmStep::GemmStep(const StepSpec& spec)
+    : bias_(spec.has(2)), residual_(spec.has(3)), activation_(ActivationOf(spec.attrs)) {
+  for (const TensorType& input : spec.inputs) {
+    if (input.present() && input.dtype != DType::kF32) {
+      throw Unsupported("Gemm takes f32, not " + input.str());
+    }
+  }
+  const TensorType& x = spec.inputs[0];
+  const TensorType& w = spec.inputs[1];
+  if (!spec.constants[1]) throw Unsupported("Gemm needs a constant weight");
+  if (w.shape.size() != 2 || x.shape.empty() || x.shape.back() != w.shape[1]) {
+    throw Unsupported("Gemm takes x[..., K] and w[M, K], not " + x.str() + " and " + w.str());
+  }
+  const int64_t features = w.shape[0];
+  const int64_t inputs = w.shape[1];
+  if (bias_ && spec.inputs[2].elements() != features) {
+    throw Unsupported("Gemm takes a bias of " + std::to_string(features) + " elements, not " +
+                      spec.inputs[2].str());
+  }
+  if (residual_ && spec.inputs[3].shape != spec.outputs[0].shape) {
+    throw Unsupported("Gemm takes a residual of the output's shape, not " + spec.inputs[3].str());
+  }
+  rows_ = 1;
+  for (size_t i = 0; i + 1 < x.shape.size(); ++i) rows_ *= x.shape[i];
+  packed_ = PackWeight(*spec.constants[1], 0, features, inputs);
+  variant_ = &PickGemm(packed_->layout);
+}
+
+std::unique_ptr<Step> MakeGemm(const StepSpec& spec) { return std::make_unique<GemmStep>(spec); }
+
+constexpr std::array<OpEntry, 2> kOps = {{{"Gemm", MakeGemm}, {"MatMul", MakeMatMul}}};
+
+}  // namespace
+
+std::span<const OpEntry> GemmOps() { return kOps; }
 
 }  // namespace coexec::kernels

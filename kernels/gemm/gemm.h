@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "kernels/base/activation.h"
+#include "kernels/base/constant.h"
+#include "kernels/base/isa.h"
+#include "kernels/base/team.h"
+#include "kernels/gemm/gemm_args.h"
+#include "kernels/gemm/pack.h"
+
+namespace coexec::kernels {
+
+struct GemmVariant {
+  const char* name;  // gemm_<dtype>_<layout>_<isa>
+  GemmFn* fn;
+  IsaSet needs;
+  Layout layout;
+  int rows_max;  // rows of x that one call takes
+};
+
+// Variants in this binary, best first; of each layout the last is the reference.
+std::span<const GemmVariant> GemmVariants();
+
+// The first variant for `layout` that `host` can run.
+const GemmVariant& PickGemm(Layout layout, IsaSet host = HostIsa());
+
+// One product: x is [rows, inputs], y and residual are [rows, features], row-major.
+struct GemmCall {
+  const float* x;
+  int64_t x_stride;
+  int64_t rows;
+  const float* bias;      // or null
+  const float* residual;  // or null; may be y
+  int64_t residual_stride;
+  float* y;  // must not overlap x
+  int64_t y_stride;
+  Activation activation;
+};
+
+// Floats of scratch that RunGemm needs for `rows` rows of `inputs` each.
+int64_t GemmScratchFloats(int64_t rows, int64_t inputs);
+
+// Works through a call on all threads of the team. Bits depend on neither rows nor team.
+void RunGemm(const GemmVariant& variant, const GemmWeights& weights, const GemmCall& call,
+             float* scratch, Team& team);
+
+}  // namespace coexec::kernels

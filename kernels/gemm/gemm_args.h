@@ -1,0 +1,72 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/base/unary.h"
+
+namespace coexec::kernels {
+
+// y[r, m] = act(sum over k of x[r, k] * w[m, k] + bias[m] + residual[r, m])
+//
+// Features m fill the vectors: the weight is packed in panels of features, and one call works
+// on a few rows of x and a range of panels. Strides count elements.
+//
+// Every sum starts at +0 and runs in ascending k with fused multiply-add: one chain per element
+// for dense and csr, two for bcr (see below). Then bias, then residual, then the activation.
+// So all variants return the same bits, whatever the rows and panels of a call.
+constexpr int kDensePanel = 32;   // features per dense panel
+constexpr int kSparsePanel = 16;  // features per bcr or csr panel
+
+// A stretch of a bcr panel's kept inputs at which the same features have a weight.
+struct BcrRun {
+  uint16_t mask;   // bit l: lane l of the panel has a weight here
+  uint16_t count;  // inputs in the run
+};
+
+// Where a sparse panel's parts begin.
+struct GemmPanel {
+  int64_t value;  // into values
+  int64_t input;  // into inputs_kept
+  int64_t run;    // bcr: into runs. csr: unused
+};
+
+// A packed weight. Layouts:
+//   dense  panel p holds features [32 p, 32 p + width) as [inputs][width]; width is 32, or 16
+//          for a last panel of at most 16 features. It starts at values + 32 p * inputs.
+//   bcr    a panel keeps a list of inputs, cut into runs; for each input of a run come the
+//          weights of the lanes in the mask, lowest first. Inputs at even places of a run add to
+//          one chain, those at odd places to another; the two are added at the end.
+//   csr    a panel keeps `depth` inputs per lane as [depth][16], in values and inputs_kept
+//          alike; lanes with fewer repeat their last input with weight 0.
+// values may be read up to 16 elements past its end.
+struct GemmWeights {
+  int64_t inputs;
+  int64_t features;
+  int32_t panels;
+  const float* values;
+  // Sparse layouts only.
+  const uint16_t* inputs_kept;
+  const BcrRun* runs;
+  const GemmPanel* begins;  // [panels + 1]
+  const int32_t* order;     // [panels * 16] lane -> feature, -1: none; null: lane order
+};
+
+struct GemmArgs {
+  const GemmWeights* weights;
+  int32_t panel_begin;
+  int32_t panel_end;
+  int32_t rows;           // 0 <= rows <= rows_max of the variant
+  const float* x;         // [inputs, rows]: input k of row r at x[k * x_stride + r]
+  int64_t x_stride;       // >= rows
+  const float* bias;      // [features] or null
+  const float* residual;  // [rows, features] or null; may be y
+  int64_t residual_stride;
+  float* y;  // [rows, features]; only features of the given panels are written
+  int64_t y_stride;
+  UnaryOp activation;
+  float alpha;
+  float beta;
+};
+
+using GemmFn = void(const GemmArgs&);
+
+}  // namespace coexec::kernels

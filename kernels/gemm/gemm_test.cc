@@ -1,0 +1,172 @@
+// Every variant of every layout against its reference, bit for bit; whole products against
+// float64; the same bits for every number of rows and threads.
+#include "kernels/gemm/gemm.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/base/check.h"
+#include "kernels/gemm/pack.h"
+
+namespace coexec::kernels {
+namespace {
+
+using Floats = std::unique_ptr<float[]>;
+
+Floats Copy(const float* from, int64_t n) {
+  Floats copy = std::make_unique<float[]>(static_cast<size_t>(n));
+  if (n > 0) std::memcpy(copy.get(), from, static_cast<size_t>(n) * sizeof(float));
+  return copy;
+}
+
+bool SameBits(const float* a, const float* b, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    if (std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i])) return false;
+  }
+  return true;
+}
+
+// Random zeros as the layout has them: bcr drops rows and columns of blocks.
+Floats RandomWeight(Layout layout, int64_t features, int64_t inputs) {
+  Floats w = check::RandomFloats(features * inputs, layout == Layout::kCsr ? 0.8 : 0.05);
+  if (layout != Layout::kBcr) return w;
+  const int64_t height = check::RandomInt(1, 20), width = check::RandomInt(1, 70);
+  const int64_t keep_rows = check::RandomInt(3, 10), keep_columns = check::RandomInt(3, 10);
+  std::vector<bool> keep;
+  for (int64_t i = 0; i < (features + inputs) * (features + inputs); ++i) {
+    keep.push_back(check::RandomInt(0, 9) < (i % 2 ? keep_rows : keep_columns));
+  }
+  for (int64_t m = 0; m < features; ++m) {
+    for (int64_t k = 0; k < inputs; ++k) {
+      const int64_t across = k / width, down = m / height;
+      const bool row = keep[static_cast<size_t>((m + across * features) * 2 + 1)];
+      const bool column = keep[static_cast<size_t>((k + down * inputs) * 2)];
+      if (!row || !column) w[static_cast<size_t>(m * inputs + k)] = 0.0f;
+    }
+  }
+  return w;
+}
+
+PackedWeight Pack(Layout layout, const float* w, int64_t features, int64_t inputs) {
+  if (layout == Layout::kDense) return pack::Dense(w, features, inputs);
+  return layout == Layout::kBcr ? pack::Bcr(w, features, inputs) : pack::Csr(w, features, inputs);
+}
+
+const GemmVariant& Reference(Layout layout) { return PickGemm(layout, kBaseline); }
+
+// One call of `variant` and of its reference on rows with padded strides.
+void TestVariant(const GemmVariant& variant, int64_t rows, int64_t features, int64_t inputs) {
+  const Floats w = RandomWeight(variant.layout, features, inputs);
+  const PackedWeight packed = Pack(variant.layout, w.get(), features, inputs);
+  const int64_t pad = check::RandomInt(0, 3);
+  // Exact sizes: the last row and the last input have no padding behind them.
+  const auto exact = [&](int64_t n, int64_t length) {
+    return n > 0 ? n * (length + pad) - pad : 0;
+  };
+  const Floats x = check::RandomFloats(exact(inputs, rows), 0.1);
+  const Floats bias = check::RandomFloats(features);
+  const Floats residual = check::RandomFloats(exact(rows, features));
+  const int64_t y_size = std::max<int64_t>(0, exact(rows, features));
+  const Floats y = check::RandomFloats(y_size);
+  const Floats expected = Copy(y.get(), y_size);
+  GemmArgs args = {};
+  args.weights = &packed.weights;
+  args.panel_begin = static_cast<int32_t>(check::RandomInt(0, packed.weights.panels));
+  args.panel_end = static_cast<int32_t>(check::RandomInt(args.panel_begin, packed.weights.panels));
+  if (check::RandomInt(0, 1) == 0) {
+    args.panel_begin = 0;
+    args.panel_end = packed.weights.panels;
+  }
+  args.rows = static_cast<int32_t>(rows);
+  args.x = x.get();
+  args.x_stride = rows + pad;
+  args.bias = check::RandomInt(0, 1) ? bias.get() : nullptr;
+  args.residual = check::RandomInt(0, 1) ? residual.get() : nullptr;
+  args.residual_stride = features + pad;
+  args.y_stride = features + pad;
+  args.activation = static_cast<UnaryOp>(check::RandomInt(0, 2));
+  args.y = expected.get();
+  Reference(variant.layout).fn(args);
+  args.y = y.get();
+  variant.fn(args);
+  CHECK(SameBits(y.get(), expected.get(), y_size), "%s rows %lld features %lld inputs %lld",
+        variant.name, static_cast<long long>(rows), static_cast<long long>(features),
+        static_cast<long long>(inputs));
+}
+
+void TestVariants() {
+  for (const GemmVariant& variant : GemmVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (int64_t rows = 0; rows <= variant.rows_max; ++rows) {
+      for (const int64_t features : {1, 15, 16, 17, 31, 32, 33, 47, 49, 64, 130, 288}) {
+        for (const int64_t inputs : {0, 1, 2, 7, 40, 129}) {
+          TestVariant(variant, rows, features, inputs);
+        }
+      }
+    }
+  }
+}
+
+Floats Run(const PackedWeight& packed, const float* x, int64_t rows, int threads,
+           Activation activation) {
+  const GemmWeights& w = packed.weights;
+  std::vector<int> cores(static_cast<size_t>(threads), AvailableCores()[0]);
+  const std::unique_ptr<Team> team = MakeThreadTeam(cores);
+  const Floats scratch = check::RandomFloats(GemmScratchFloats(rows, w.inputs));
+  Floats y = check::RandomFloats(rows * w.features);
+  GemmCall call = {};
+  call.x = x;
+  call.x_stride = w.inputs;
+  call.rows = rows;
+  call.y = y.get();
+  call.y_stride = w.features;
+  call.activation = activation;
+  RunGemm(PickGemm(packed.layout), w, call, scratch.get(), *team);
+  return y;
+}
+
+// Whole products: near float64, and each row's bits the same alone as among others.
+void TestWhole(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
+  const Floats w = RandomWeight(layout, features, inputs);
+  const Floats x = check::RandomFloats(rows * inputs);
+  const PackedWeight packed = Pack(layout, w.get(), features, inputs);
+  const Activation relu = {UnaryOp::kRelu, 0.0f, 0.0f};
+  const Floats y = Run(packed, x.get(), rows, 1, relu);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t m = 0; m < features; ++m) {
+      double sum = 0.0, size = 0.0;
+      for (int64_t k = 0; k < inputs; ++k) {
+        const double term =
+            double{x[static_cast<size_t>(r * inputs + k)]} * w[static_cast<size_t>(m * inputs + k)];
+        sum += term;
+        size += std::fabs(term);
+      }
+      const double got = y[static_cast<size_t>(r * features + m)];
+      CHECK(std::fabs(got - std::max(0.0, sum)) <= 1e-6 * size + 1e-7, "%s: %g, expected %g",
+            Name(layout), got, sum);
+    }
+    const Floats alone = Run(packed, x.get() + r * inputs, 1, 1, relu);
+    CHECK(SameBits(alone.get(), y.get() + r * features, features), "%s row %lld", Name(layout),
+          static_cast<long long>(r));
+  }
+  for (const int threads : {2, 3}) {
+    const Floats team = Run(packed, x.get(), rows, threads, relu);
+    CHECK(SameBits(team.get(), y.get(), rows * features), "%s threads %d", Name(layout), threads);
+  }
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+int main() {
+  using namespace coexec::kernels;
+  TestVariants();
+  for (const Layout layout : {Layout::kDense, Layout::kBcr, Layout::kCsr}) {
+    TestWhole(layout, 1, 300, 1000);
+    TestWhole(layout, 4, 257, 129);
+    TestWhole(layout, 130, 70, 1100);
+  }
+  return 0;
+}

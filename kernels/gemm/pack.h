@@ -1,0 +1,42 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "kernels/base/buffer.h"
+#include "kernels/base/constant.h"
+#include "kernels/gemm/gemm_args.h"
+
+namespace coexec::kernels {
+
+// A weight in the form of one layout, with the memory that holds it.
+struct PackedWeight {
+  GemmWeights weights = {};
+  Layout layout = Layout::kDense;
+  int64_t macs = 0;  // multiply-adds per row of x, padding included
+  Buffer values, inputs_kept, runs, begins, order;
+};
+
+// Rows [begin, begin + features) of `weight` read as a matrix of rows of `inputs` elements,
+// packed for its layout. Held by the constant: equal requests share one form. A sparse weight
+// with 2^16 inputs or more is packed dense.
+std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t begin,
+                                               int64_t features, int64_t inputs);
+
+// Elements of the dense form of [features, inputs], without the slack at the end.
+int64_t DensePanelFloats(int64_t features, int64_t inputs);
+
+// The same for a row-major [inputs, features] matrix, into `values`: DensePanelFloats elements.
+void PackDenseColumns(const float* b, int64_t inputs, int64_t features, float* values);
+
+// x[rows, inputs] (row stride x_stride) into packed[inputs, rows].
+void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inputs, float* packed);
+
+namespace pack {
+
+// The forms behind PackWeight; w is row-major [features, inputs].
+PackedWeight Dense(const float* w, int64_t features, int64_t inputs);
+PackedWeight Bcr(const float* w, int64_t features, int64_t inputs);
+PackedWeight Csr(const float* w, int64_t features, int64_t inputs);
+
+}  // namespace pack
+}  // namespace coexec::kernels

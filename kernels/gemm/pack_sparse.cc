@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "kernels/gemm/pack.h"
+
+namespace coexec::kernels {
+namespace {
+
+constexpr int64_t kSlack = 16;  // floats that a variant may read past the last value
+
+template <typename T>
+Buffer Copy(const std::vector<T>& from, size_t slack = 0) {
+  Buffer buffer(static_cast<int64_t>((from.size() + slack) * sizeof(T)));
+  if (!from.empty()) std::memcpy(buffer.data(), from.data(), from.size() * sizeof(T));
+  return buffer;
+}
+
+// What a sparse form is collected in.
+struct Parts {
+  std::vector<float> values;
+  std::vector<uint16_t> inputs_kept;
+  std::vector<BcrRun> runs;
+  std::vector<GemmPanel> begins;
+
+  void Mark() {
+    begins.push_back({static_cast<int64_t>(values.size()), static_cast<int64_t>(inputs_kept.size()),
+                      static_cast<int64_t>(runs.size())});
+  }
+};
+
+PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t features,
+                    int64_t inputs, Layout layout) {
+  PackedWeight packed;
+  packed.layout = layout;
+  packed.macs = static_cast<int64_t>(parts.values.size());
+  packed.values = Copy(parts.values, kSlack);
+  packed.inputs_kept = Copy(parts.inputs_kept);
+  packed.runs = Copy(parts.runs);
+  packed.begins = Copy(parts.begins);
+  packed.order = Copy(order);
+  packed.weights = {inputs,
+                    features,
+                    static_cast<int32_t>(parts.begins.size()) - 1,
+                    packed.values.as<float>(),
+                    packed.inputs_kept.as<uint16_t>(),
+                    packed.runs.as<BcrRun>(),
+                    packed.begins.as<GemmPanel>(),
+                    order.empty() ? nullptr : packed.order.as<int32_t>()};
+  return packed;
+}
+
+// The weight's non-zeros as one bit per element, a row of words per feature.
+struct Mask {
+  Mask(const float* w, int64_t features, int64_t inputs)
+      : words((inputs + 63) / 64), bits(static_cast<size_t>(features * words)) {
+    for (int64_t m = 0; m < features; ++m) {
+      for (int64_t k = 0; k < inputs; ++k) {
+        if (w[m * inputs + k] != 0.0f) row(m)[k / 64] |= uint64_t{1} << (k % 64);
+      }
+    }
+  }
+  uint64_t* row(int64_t m) { return bits.data() + m * words; }
+  const uint64_t* row(int64_t m) const { return bits.data() + m * words; }
+  int64_t count(int64_t m) const {
+    int64_t set = 0;
+    for (int64_t i = 0; i < words; ++i) set += std::popcount(row(m)[i]);
+    return set;
+  }
+
+  int64_t words;
+  std::vector<uint64_t> bits;
+};
+
+// Inputs that the panels of `order` keep in all: what a product must walk through.
+int64_t InputsKept(const Mask& mask, const std::vector<int32_t>& order) {
+  int64_t kept = 0;
+  for (size_t first = 0; first < order.size(); first += kSparsePanel) {
+    const size_t last = std::min(order.size(), first + kSparsePanel);
+    for (int64_t i = 0; i < mask.words; ++i) {
+      uint64_t any = 0;
+      for (size_t lane = first; lane < last; ++lane) any |= mask.row(order[lane])[i];
+      kept += std::popcount(any);
+    }
+  }
+  return kept;
+}
+
+std::vector<int32_t> Ascending(int64_t features) {
+  std::vector<int32_t> order(static_cast<size_t>(features));
+  std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+// Rows with equal lists end up side by side.
+std::vector<int32_t> BySimilarity(const Mask& mask, int64_t features) {
+  std::vector<int32_t> order = Ascending(features);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return std::lexicographical_compare(mask.row(b), mask.row(b) + mask.words, mask.row(a),
+                                        mask.row(a) + mask.words);
+  });
+  return order;
+}
+
+// The panel's lanes that have a weight at input k, as bits.
+uint16_t LanesAt(const float* w, int64_t inputs, const int32_t* lanes, int64_t k) {
+  unsigned mask = 0;
+  for (int lane = 0; lane < kSparsePanel; ++lane) {
+    if (lanes[lane] >= 0 && w[lanes[lane] * inputs + k] != 0.0f) mask |= 1u << lane;
+  }
+  return static_cast<uint16_t>(mask);
+}
+
+}  // namespace
+
+PackedWeight pack::Bcr(const float* w, int64_t features, int64_t inputs) {
+  const Mask mask(w, features, inputs);
+  std::vector<int32_t> order = Ascending(features);
+  std::vector<int32_t> sorted = BySimilarity(mask, features);
+  // Reordered rows are stored one by one, so a small gain is none.
+  const bool reorder = InputsKept(mask, sorted) * 10 < InputsKept(mask, order) * 9;
+  if (reorder) order = std::move(sorted);
+  order.resize((order.size() + kSparsePanel - 1) / kSparsePanel * kSparsePanel, -1);
+
+  Parts parts;
+  for (size_t first = 0; first < order.size(); first += kSparsePanel) {
+    parts.Mark();
+    const int32_t* lanes = order.data() + first;
+    bool fresh = true;
+    for (int64_t k = 0; k < inputs; ++k) {
+      const uint16_t at = LanesAt(w, inputs, lanes, k);
+      if (at == 0) continue;
+      if (fresh || parts.runs.back().mask != at) parts.runs.push_back({at, 0});
+      fresh = false;
+      ++parts.runs.back().count;
+      parts.inputs_kept.push_back(static_cast<uint16_t>(k));
+      for (int lane = 0; lane < kSparsePanel; ++lane) {
+        if ((at >> lane) & 1) parts.values.push_back(w[lanes[lane] * inputs + k]);
+      }
+    }
+  }
+  parts.Mark();
+  return Finish(std::move(parts), reorder ? order : std::vector<int32_t>{}, features, inputs,
+                Layout::kBcr);
+}
+
+PackedWeight pack::Csr(const float* w, int64_t features, int64_t inputs) {
+  const Mask mask(w, features, inputs);
+  std::vector<int64_t> counts;
+  for (int64_t m = 0; m < features; ++m) counts.push_back(mask.count(m));
+  // Rows of like length share a panel, so that little is padded.
+  std::vector<int32_t> order = Ascending(features);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return counts[static_cast<size_t>(a)] > counts[static_cast<size_t>(b)];
+  });
+  order.resize((order.size() + kSparsePanel - 1) / kSparsePanel * kSparsePanel, -1);
+
+  Parts parts;
+  for (size_t first = 0; first < order.size(); first += kSparsePanel) {
+    parts.Mark();
+    const auto begin = static_cast<size_t>(parts.begins.back().value);
+    const auto depth = static_cast<size_t>(counts[static_cast<size_t>(order[first])]);
+    parts.values.resize(begin + depth * kSparsePanel);
+    parts.inputs_kept.resize(begin + depth * kSparsePanel);
+    for (size_t lane = 0; lane < kSparsePanel; ++lane) {
+      const int64_t m = order[first + lane];
+      size_t place = 0;
+      uint16_t last = 0;
+      for (int64_t k = 0; m >= 0 && k < inputs; ++k) {
+        if (w[m * inputs + k] == 0.0f) continue;
+        last = static_cast<uint16_t>(k);
+        const size_t at = begin + place++ * kSparsePanel + lane;
+        parts.values[at] = w[m * inputs + k];
+        parts.inputs_kept[at] = last;
+      }
+      for (; place < depth; ++place) parts.inputs_kept[begin + place * kSparsePanel + lane] = last;
+    }
+  }
+  parts.Mark();
+  return Finish(std::move(parts), order, features, inputs, Layout::kCsr);
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,84 @@
+#include "kernels/base/vector_ref.inc"
+
+#include "kernels/base/vector_math.inc"
+#include "kernels/base/vector_unary.inc"
+#include "kernels/gemm/gemm_args.h"
+
+namespace coexec::kernels {
+namespace {
+
+void Store(const GemmArgs& a, int32_t row, int64_t feature, float sum) {
+  if (a.bias != nullptr) sum += a.bias[feature];
+  if (a.residual != nullptr) sum += a.residual[row * a.residual_stride + feature];
+  a.y[row * a.y_stride + feature] = vec::Unary(a.activation, sum, a.alpha, a.beta);
+}
+
+// The feature in a sparse panel's lane, or -1.
+int64_t FeatureAt(const GemmWeights& w, int64_t slot) {
+  if (w.order != nullptr) return w.order[slot];
+  return slot < w.features ? slot : -1;
+}
+
+}  // namespace
+
+// The definition of gemm. Change this first; the other variants follow it.
+void gemm_f32_dense_ref(const GemmArgs& a) {
+  const GemmWeights& w = *a.weights;
+  for (int64_t m = int64_t{a.panel_begin} * kDensePanel;
+       m < int64_t{a.panel_end} * kDensePanel && m < w.features; ++m) {
+    const int64_t first = m / kDensePanel * kDensePanel;
+    const int64_t width = w.features - first > kDensePanel / 2 ? kDensePanel : kDensePanel / 2;
+    const float* values = w.values + first * w.inputs + (m - first);
+    for (int32_t r = 0; r < a.rows; ++r) {
+      float sum = 0.0f;
+      for (int64_t k = 0; k < w.inputs; ++k) {
+        sum = __builtin_fmaf(a.x[k * a.x_stride + r], values[k * width], sum);
+      }
+      Store(a, r, m, sum);
+    }
+  }
+}
+
+void gemm_f32_bcr_ref(const GemmArgs& a) {
+  const GemmWeights& w = *a.weights;
+  for (int64_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+    for (int lane = 0; lane < kSparsePanel; ++lane) {
+      const int64_t m = FeatureAt(w, panel * kSparsePanel + lane);
+      if (m < 0) continue;
+      for (int32_t r = 0; r < a.rows; ++r) {
+        const float* value = w.values + w.begins[panel].value;
+        const uint16_t* k = w.inputs_kept + w.begins[panel].input;
+        float sum[2] = {0.0f, 0.0f};
+        for (int64_t i = w.begins[panel].run; i < w.begins[panel + 1].run; ++i) {
+          const unsigned mask = w.runs[i].mask;
+          const int rank = __builtin_popcount(mask & ((1u << lane) - 1));
+          for (int j = 0; j < w.runs[i].count; ++j, value += __builtin_popcount(mask), ++k) {
+            if (((mask >> lane) & 1) == 0) continue;
+            sum[j % 2] = __builtin_fmaf(a.x[*k * a.x_stride + r], value[rank], sum[j % 2]);
+          }
+        }
+        Store(a, r, m, sum[0] + sum[1]);
+      }
+    }
+  }
+}
+
+void gemm_f32_csr_ref(const GemmArgs& a) {
+  const GemmWeights& w = *a.weights;
+  for (int64_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+    for (int lane = 0; lane < kSparsePanel; ++lane) {
+      const int64_t m = FeatureAt(w, panel * kSparsePanel + lane);
+      if (m < 0) continue;
+      for (int32_t r = 0; r < a.rows; ++r) {
+        float sum = 0.0f;
+        for (int64_t i = w.begins[panel].value + lane; i < w.begins[panel + 1].value;
+             i += kSparsePanel) {
+          sum = __builtin_fmaf(a.x[w.inputs_kept[i] * a.x_stride + r], w.values[i], sum);
+        }
+        Store(a, r, m, sum);
+      }
+    }
+  }
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,120 @@
+#include <algorithm>
+
+#include "kernels/gemm/gemm.h"
+
+namespace coexec::kernels {
+namespace {
+
+// Rows are taken in chunks whose interleaved copy stays in the second-level cache.
+constexpr int64_t kChunkFloats = 96 * 1024;
+constexpr int64_t kChunkRowsMin = 48;
+// Fewer multiply-adds than this are not worth waking a thread for.
+constexpr int64_t kPartMacs = 128 * 1024;
+
+int64_t ChunkRows(int64_t rows, int64_t inputs) {
+  const int64_t fit = kChunkFloats / std::max<int64_t>(1, inputs);
+  return std::min(rows, std::max(kChunkRowsMin, fit));
+}
+
+// A chunk cut into blocks of nearly equal height, none higher than the variant takes.
+struct Blocks {
+  int64_t rows;
+  int64_t count;
+  Blocks(int64_t rows, int64_t most) : rows(rows), count((rows + most - 1) / most) {}
+  int64_t begin(int64_t block) const { return rows * block / count; }
+};
+
+// Average multiply-adds of one panel and one row.
+int64_t PanelMacs(const GemmVariant& variant, const GemmWeights& weights) {
+  if (variant.layout == Layout::kDense) return weights.inputs * kDensePanel;
+  const int64_t values = weights.begins[weights.panels].value;
+  return values / std::max<int32_t>(1, weights.panels);
+}
+
+class Chunk {
+ public:
+  Chunk(const GemmVariant& variant, const GemmWeights& weights, const GemmCall& call,
+        int64_t row_begin, int64_t rows, float* scratch)
+      : variant_(variant),
+        weights_(weights),
+        call_(call),
+        row_begin_(row_begin),
+        blocks_(rows, variant.rows_max),
+        scratch_(scratch) {}
+
+  void Run(Team& team) {
+    const int64_t inputs = weights_.inputs;
+    if (blocks_.rows > 1) {
+      const int64_t grain = 1 + kPartMacs / (8 * variant_.rows_max * std::max<int64_t>(1, inputs));
+      ParallelFor(team, blocks_.count, grain, [&](int64_t begin, int64_t end, int) {
+        for (int64_t block = begin; block < end; ++block) Interleave(block);
+      });
+    }
+    const int64_t tile_macs =
+        1 + PanelMacs(variant_, weights_) * std::min<int64_t>(blocks_.rows, variant_.rows_max);
+    ParallelFor(team, weights_.panels * blocks_.count, 1 + kPartMacs / tile_macs,
+                [&](int64_t begin, int64_t end, int) { Tiles(begin, end); });
+  }
+
+ private:
+  void Interleave(int64_t block) const {
+    const int64_t first = blocks_.begin(block);
+    InterleaveRows(call_.x + (row_begin_ + first) * call_.x_stride, call_.x_stride,
+                   blocks_.begin(block + 1) - first, weights_.inputs,
+                   scratch_ + first * weights_.inputs);
+  }
+
+  // Tiles are numbered panel by panel, so that a panel stays in cache for all its blocks.
+  void Tiles(int64_t begin, int64_t end) const {
+    if (blocks_.count == 1) return Tile(0, begin, end);
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t panel = tile / blocks_.count;
+      Tile(tile % blocks_.count, panel, panel + 1);
+    }
+  }
+
+  void Tile(int64_t block, int64_t panel_begin, int64_t panel_end) const {
+    const int64_t first = blocks_.begin(block);
+    const int64_t rows = blocks_.begin(block + 1) - first;
+    const int64_t row = row_begin_ + first;
+    GemmArgs args = {};
+    args.weights = &weights_;
+    args.panel_begin = static_cast<int32_t>(panel_begin);
+    args.panel_end = static_cast<int32_t>(panel_end);
+    args.rows = static_cast<int32_t>(rows);
+    args.x = blocks_.rows > 1 ? scratch_ + first * weights_.inputs : call_.x + row * call_.x_stride;
+    args.x_stride = rows;
+    args.bias = call_.bias;
+    args.residual = call_.residual ? call_.residual + row * call_.residual_stride : nullptr;
+    args.residual_stride = call_.residual_stride;
+    args.y = call_.y + row * call_.y_stride;
+    args.y_stride = call_.y_stride;
+    args.activation = call_.activation.op;
+    args.alpha = call_.activation.alpha;
+    args.beta = call_.activation.beta;
+    variant_.fn(args);
+  }
+
+  const GemmVariant& variant_;
+  const GemmWeights& weights_;
+  const GemmCall& call_;
+  int64_t row_begin_;
+  Blocks blocks_;
+  float* scratch_;
+};
+
+}  // namespace
+
+int64_t GemmScratchFloats(int64_t rows, int64_t inputs) {
+  return rows > 1 ? ChunkRows(rows, inputs) * inputs : 0;
+}
+
+void RunGemm(const GemmVariant& variant, const GemmWeights& weights, const GemmCall& call,
+             float* scratch, Team& team) {
+  const int64_t step = ChunkRows(call.rows, weights.inputs);
+  for (int64_t row = 0; row < call.rows; row += step) {
+    Chunk(variant, weights, call, row, std::min(step, call.rows - row), scratch).Run(team);
+  }
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,40 @@
+#include "kernels/gemm/gemm.h"
+
+namespace coexec::kernels {
+
+// To add a variant: write its file, then add one declaration and one row here. Dispatch and
+// gemm_test walk this table.
+GemmFn gemm_f32_dense_ref;
+GemmFn gemm_f32_dense_avx2;
+GemmFn gemm_f32_dense_avx512;
+GemmFn gemm_f32_bcr_ref;
+GemmFn gemm_f32_bcr_avx2;
+GemmFn gemm_f32_bcr_avx512;
+GemmFn gemm_f32_csr_ref;
+GemmFn gemm_f32_csr_avx2;
+GemmFn gemm_f32_csr_avx512;
+
+constexpr GemmVariant kVariants[] = {
+#ifdef __x86_64__
+    {"gemm_f32_dense_avx512", gemm_f32_dense_avx512, kAvx2Fma | kAvx512, Layout::kDense, 12},
+    {"gemm_f32_dense_avx2", gemm_f32_dense_avx2, kAvx2Fma, Layout::kDense, 6},
+    {"gemm_f32_bcr_avx512", gemm_f32_bcr_avx512, kAvx2Fma | kAvx512, Layout::kBcr, 12},
+    {"gemm_f32_bcr_avx2", gemm_f32_bcr_avx2, kAvx2Fma, Layout::kBcr, 5},
+    {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, 16},
+    {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, 16},
+#endif
+    {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, 16},
+    {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, 16},
+    {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, 16},
+};
+
+std::span<const GemmVariant> GemmVariants() { return kVariants; }
+
+const GemmVariant& PickGemm(Layout layout, IsaSet host) {
+  for (const GemmVariant& variant : kVariants) {
+    if (variant.layout == layout && (variant.needs & ~host) == 0) return variant;
+  }
+  __builtin_unreachable();  // each layout has a reference, and that needs nothing
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,99 @@
+// Built with AVX2 and FMA. See x86_avx512.cc for the include rule.
+#include <immintrin.h>
+
+#include "kernels/base/vector_avx2.inc"
+#include "kernels/gemm/finish.inc"
+#include "kernels/gemm/gemm_args.h"
+
+namespace coexec::kernels {
+namespace {
+
+template <int R>
+constexpr int kUnits = R <= 1   ? 4
+                       : R <= 2 ? 2
+                                : 1;
+
+struct Lanes {
+  Lanes(uint16_t mask, int v) : width(__builtin_popcount(mask)) {
+    const unsigned below = v == 0 ? 0u : mask & 0xffu;
+    const unsigned own = v == 0 ? mask & 0xffu : mask >> 8;
+    before = __builtin_popcount(below);
+    alignas(32) int32_t ranks[8];
+    alignas(32) int32_t has[8];
+    int next = 0;
+    for (int lane = 0; lane < 8; ++lane) {
+      const int set = static_cast<int>(own >> lane & 1);
+      ranks[lane] = next;
+      has[lane] = -set;
+      next += set;
+    }
+    rank = _mm256_load_si256(reinterpret_cast<const __m256i*>(ranks));
+    present = _mm256_castsi256_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(has)));
+  }
+  vec::F Expand(const float* w) const { return _mm256_permutevar8x32_ps(_mm256_loadu_ps(w), rank); }
+  vec::F Fma(vec::F x, vec::F w, vec::F sum) const {
+    return _mm256_blendv_ps(sum, _mm256_fmadd_ps(x, w, sum), present);
+  }
+  int width;
+  int before;
+  __m256i rank;
+  __m256 present;
+};
+
+inline vec::F Gather(const float* x, const uint16_t* k, int64_t stride) {
+  const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(k));
+  const __m256i at = _mm256_mullo_epi32(_mm256_cvtepu16_epi32(narrow),
+                                        _mm256_set1_epi32(static_cast<int>(stride)));
+  return _mm256_i32gather_ps(x, at, 4);
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+#include "kernels/gemm/bcr.inc"
+#include "kernels/gemm/csr.inc"
+#include "kernels/gemm/dense.inc"
+
+namespace coexec::kernels {
+
+void gemm_f32_dense_avx2(const GemmArgs& a) {
+  switch (a.rows) {
+    case 1:
+      return DenseRows<1>(a);
+    case 2:
+      return DenseRows<2>(a);
+    case 3:
+      return DenseRows<3>(a);
+    case 4:
+      return DenseRows<4>(a);
+    case 5:
+      return DenseRows<5>(a);
+    case 6:
+      return DenseRows<6>(a);
+    default:
+      return;
+  }
+}
+
+void gemm_f32_bcr_avx2(const GemmArgs& a) {
+  switch (a.rows) {
+    case 1:
+      return BcrRows<1>(a);
+    case 2:
+      return BcrRows<2>(a);
+    case 3:
+      return BcrRows<3>(a);
+    case 4:
+      return BcrRows<4>(a);
+    case 5:
+      return BcrRows<5>(a);
+    default:
+      return;
+  }
+}
+
+void gemm_f32_csr_avx2(const GemmArgs& a) {
+  if (a.rows > 0) CsrPanels(a);
+}
+
+}  // namespace coexec::kernels

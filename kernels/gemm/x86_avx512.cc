@@ -1,0 +1,114 @@
+// Built with AVX-512 flags. Include nothing here but the args, the intrinsics and the bodies:
+// an inline library function emitted in this file may be the copy the linker keeps.
+#include <immintrin.h>
+
+#include "kernels/base/vector_avx512.inc"
+#include "kernels/gemm/finish.inc"
+#include "kernels/gemm/gemm_args.h"
+
+namespace coexec::kernels {
+namespace {
+
+template <int R>
+constexpr int kUnits = R <= 2   ? 8
+                       : R <= 4 ? 4
+                                : 2;
+
+struct Lanes {
+  Lanes(uint16_t mask, int) : mask(mask), width(__builtin_popcount(mask)) {
+    const __m512i iota = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    rank = _mm512_maskz_expand_epi32(mask, iota);
+  }
+  vec::F Expand(const float* w) const { return _mm512_permutexvar_ps(rank, _mm512_loadu_ps(w)); }
+  vec::F Fma(vec::F x, vec::F w, vec::F sum) const {
+    return _mm512_mask3_fmadd_ps(x, w, sum, mask);
+  }
+  __mmask16 mask;
+  int width;
+  static constexpr int before = 0;
+  __m512i rank;
+};
+
+inline vec::F Gather(const float* x, const uint16_t* k, int64_t stride) {
+  const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(k));
+  const __m512i at = _mm512_mullo_epi32(_mm512_cvtepu16_epi32(narrow),
+                                        _mm512_set1_epi32(static_cast<int>(stride)));
+  return _mm512_i32gather_ps(at, x, 4);
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+#include "kernels/gemm/bcr.inc"
+#include "kernels/gemm/csr.inc"
+#include "kernels/gemm/dense.inc"
+
+namespace coexec::kernels {
+
+void gemm_f32_dense_avx512(const GemmArgs& a) {
+  switch (a.rows) {
+    case 1:
+      return DenseRows<1>(a);
+    case 2:
+      return DenseRows<2>(a);
+    case 3:
+      return DenseRows<3>(a);
+    case 4:
+      return DenseRows<4>(a);
+    case 5:
+      return DenseRows<5>(a);
+    case 6:
+      return DenseRows<6>(a);
+    case 7:
+      return DenseRows<7>(a);
+    case 8:
+      return DenseRows<8>(a);
+    case 9:
+      return DenseRows<9>(a);
+    case 10:
+      return DenseRows<10>(a);
+    case 11:
+      return DenseRows<11>(a);
+    case 12:
+      return DenseRows<12>(a);
+    default:
+      return;
+  }
+}
+
+void gemm_f32_bcr_avx512(const GemmArgs& a) {
+  switch (a.rows) {
+    case 1:
+      return BcrRows<1>(a);
+    case 2:
+      return BcrRows<2>(a);
+    case 3:
+      return BcrRows<3>(a);
+    case 4:
+      return BcrRows<4>(a);
+    case 5:
+      return BcrRows<5>(a);
+    case 6:
+      return BcrRows<6>(a);
+    case 7:
+      return BcrRows<7>(a);
+    case 8:
+      return BcrRows<8>(a);
+    case 9:
+      return BcrRows<9>(a);
+    case 10:
+      return BcrRows<10>(a);
+    case 11:
+      return BcrRows<11>(a);
+    case 12:
+      return BcrRows<12>(a);
+    default:
+      return;
+  }
+}
+
+void gemm_f32_csr_avx512(const GemmArgs& a) {
+  if (a.rows > 0) CsrPanels(a);
+}
+
+}  // namespace coexec::kernels
