@@ -1,0 +1,12 @@
+#pragma once
+#include "kernels/base/step.h"
+
+namespace coexec::kernels {
+
+// One file each; what they take is in their MakeStep's comment.
+MakeStepFn MakeConv, MakeDepthwise, MakeConvTranspose;
+
+// Does a Conv have one input channel per group?
+bool IsDepthwise(const StepSpec& spec);
+
+}  // namespace coexec::kernels

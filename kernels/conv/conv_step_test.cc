@@ -1,0 +1,269 @@
+// Whole Conv and ConvTranspose steps against plain loops in double precision, and the promise
+// that neither threads nor batches change a bit.
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/base/buffer.h"
+#include "kernels/base/check.h"
+#include "kernels/program/registry.h"
+
+namespace coexec::kernels {
+namespace {
+
+using check::RandomFloats;
+using check::RandomInt;
+using Dims = std::vector<int64_t>;
+
+// Runs the parts of a step in reverse order, in turn, as a team of `size` might.
+class BackwardTeam final : public Team {
+ public:
+  explicit BackwardTeam(int size) : size_(size) {}
+  int size() const override { return size_; }
+  void Run(int parts, FunctionRef<void(int)> body) override {
+    for (int part = parts - 1; part >= 0; --part) body(part);
+  }
+
+ private:
+  int size_;
+};
+
+int64_t Product(const Dims& dims) {
+  int64_t product = 1;
+  for (const int64_t d : dims) product *= d;
+  return product;
+}
+
+struct Problem {
+  bool transposed = false;
+  Dims x, w, y;  // shapes
+  Dims kernel, strides, pads, dilations, output_padding;
+  int64_t group = 1;
+  Layout layout = Layout::kDense;
+  bool bias = false, residual = false;
+  std::string activation;
+
+  std::string str() const {
+    std::string text = transposed ? "ConvTranspose" : "Conv";
+    const auto add = [&](const char* name, const Dims& dims) {
+      text.append(" ").append(name);
+      for (const int64_t d : dims) text.append(" ").append(std::to_string(d));
+    };
+    add("x", x), add("w", w), add("strides", strides), add("pads", pads);
+    add("dilations", dilations), add("group", {group});
+    return text.append(" ").append(Name(layout)).append(" ").append(activation);
+  }
+};
+
+Dims RandomDims(size_t n, int64_t low, int64_t high) {
+  Dims dims;
+  for (size_t i = 0; i < n; ++i) dims.push_back(RandomInt(low, high));
+  return dims;
+}
+
+Problem RandomProblem(bool transposed) {
+  for (;;) {
+    Problem p;
+    p.transposed = transposed;
+    const auto rank = static_cast<size_t>(RandomInt(1, 2));
+    p.kernel = RandomDims(rank, 1, RandomInt(1, 5));
+    p.strides = RandomDims(rank, 1, RandomInt(1, 3));
+    p.pads = RandomDims(2 * rank, 0, RandomInt(0, 3));
+    p.dilations = RandomDims(rank, 1, RandomInt(1, 3));
+    p.output_padding = transposed ? RandomDims(rank, 0, RandomInt(0, 1)) : Dims(rank, 0);
+    const bool depthwise = RandomInt(0, 2) == 0;
+    p.group = depthwise ? RandomInt(1, 6) : RandomInt(1, 3);
+    const int64_t in = p.group * (depthwise ? 1 : RandomInt(1, 7));
+    const int64_t out = p.group * RandomInt(1, depthwise ? 2 : 21);
+    p.x = {RandomInt(1, 3), in}, p.y = {p.x[0], out};
+    p.w = transposed ? Dims{in, out / p.group} : Dims{out, in / p.group};
+    bool fits = true;
+    for (size_t d = 0; d < rank; ++d) {
+      const int64_t size = RandomInt(1, rank == 1 ? 200 : 30);
+      const int64_t reach = (p.kernel[d] - 1) * p.dilations[d] + 1;
+      const int64_t padding = p.pads[d] + p.pads[rank + d];
+      if (!transposed && size + padding < reach) fits = false;
+      const int64_t result =
+          transposed ? (size - 1) * p.strides[d] + reach - padding + p.output_padding[d]
+                     : (size + padding - reach) / p.strides[d] + 1;
+      fits = fits && result > 0 && p.output_padding[d] < std::max(p.strides[d], p.dilations[d]);
+      p.x.push_back(size), p.y.push_back(result), p.w.push_back(p.kernel[d]);
+    }
+    if (!fits) continue;
+    p.layout = static_cast<Layout>(RandomInt(0, 2));
+    p.bias = RandomInt(0, 1) == 1;
+    p.residual = !transposed && RandomInt(0, 2) == 0;
+    const char* activations[] = {"", "Relu", "Clip", "HardSwish", "Sigmoid"};
+    p.activation = activations[RandomInt(0, 4)];
+    return p;
+  }
+}
+
+double Activated(double v, const std::string& name) {
+  if (name == "Relu") return std::max(v, 0.0);
+  if (name == "Clip") return std::min(std::max(v, -0.5), 0.75);
+  if (name == "HardSwish") return v * std::min(std::max(v / 6 + 0.5, 0.0), 1.0);
+  if (name == "Sigmoid") return 1 / (1 + std::exp(-v));
+  return v;
+}
+
+struct Data {
+  std::unique_ptr<float[]> x, w, bias, residual;
+};
+
+// Adds every product to the output it belongs to; works for both directions. Absent spatial
+// dimensions count as 1.
+std::vector<float> Expected(const Problem& p, const Data& data) {
+  const auto at = [](const Dims& dims, size_t i, int64_t absent) {
+    return i < dims.size() ? dims[i] : absent;
+  };
+  const int64_t in_h = p.x[2], in_w = at(p.x, 3, 1), out_h = p.y[2], out_w = at(p.y, 3, 1);
+  const int64_t kh = p.kernel[0], kw = at(p.kernel, 1, 1);
+  const int64_t sy = p.strides[0], sx = at(p.strides, 1, 1);
+  const int64_t dy = p.dilations[0], dx = at(p.dilations, 1, 1);
+  const int64_t top = p.pads[0], left = p.kernel.size() == 2 ? p.pads[1] : 0;
+  const int64_t in = p.x[1] / p.group, out = p.y[1] / p.group;
+  std::vector<double> sums(static_cast<size_t>(Product(p.y)));
+  for (int64_t n = 0; n < p.x[0]; ++n)
+    for (int64_t m = 0; m < p.y[1]; ++m)
+      for (int64_t c = 0; c < in; ++c)
+        for (int64_t ky = 0; ky < kh; ++ky)
+          for (int64_t kx = 0; kx < kw; ++kx) {
+            const int64_t channel = m / out * in + c;
+            const int64_t w_at = p.transposed ? channel * out + m % out : m * in + c;
+            const double w = data.w[static_cast<size_t>((w_at * kh + ky) * kw + kx)];
+            // `a` is the side that strides step over, `b` the other.
+            const int64_t b_h = p.transposed ? in_h : out_h, b_w = p.transposed ? in_w : out_w;
+            const int64_t a_h = p.transposed ? out_h : in_h, a_w = p.transposed ? out_w : in_w;
+            for (int64_t by = 0; by < b_h; ++by)
+              for (int64_t bx = 0; bx < b_w; ++bx) {
+                const int64_t ay = by * sy + ky * dy - top, ax = bx * sx + kx * dx - left;
+                if (ay < 0 || ay >= a_h || ax < 0 || ax >= a_w) continue;
+                const int64_t iy = p.transposed ? by : ay, ix = p.transposed ? bx : ax;
+                const int64_t oy = p.transposed ? ay : by, ox = p.transposed ? ax : bx;
+                const auto x_at = ((n * p.x[1] + channel) * in_h + iy) * in_w + ix;
+                const auto y_at = ((n * p.y[1] + m) * out_h + oy) * out_w + ox;
+                sums[static_cast<size_t>(y_at)] += w * data.x[static_cast<size_t>(x_at)];
+              }
+          }
+  std::vector<float> y;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const size_t m = i / static_cast<size_t>(out_h * out_w) % static_cast<size_t>(p.y[1]);
+    double v = sums[i] + (p.bias ? data.bias[m] : 0.0f);
+    v += p.residual ? data.residual[i] : 0.0f;
+    y.push_back(static_cast<float>(Activated(v, p.activation)));
+  }
+  return y;
+}
+
+TensorType F32(const Dims& shape) { return {DType::kF32, shape, Layout::kDense}; }
+
+std::unique_ptr<Step> NewStep(const Problem& p, const Dims& x, const Dims& y, const Data& data) {
+  std::map<std::string, Attr> values = {
+      {"kernel_shape", p.kernel},     {"strides", p.strides},
+      {"pads", p.pads},               {"dilations", p.dilations},
+      {"group", p.group},             {"activation", p.activation},
+      {"activation_alpha", -0.5},     {"activation_beta", 0.75},
+      {"output_padding", p.output_padding}};
+  const Attrs attrs(std::move(values));
+  const auto* dense = reinterpret_cast<const std::byte*>(data.w.get());
+  TensorType w_type{DType::kF32, p.w, p.layout};
+  auto w = p.layout == Layout::kDense
+               ? std::make_shared<Constant>(w_type, dense, nullptr)
+               : std::make_shared<Constant>(w_type, [=](std::byte* to) {
+                   std::memcpy(to, dense, static_cast<size_t>(w_type.bytes()));
+                 });
+  const TensorType inputs[] = {F32(x), w_type, p.bias ? F32({p.y[1]}) : TensorType{},
+                               p.residual ? F32(y) : TensorType{}};
+  const TensorType outputs[] = {F32(y)};
+  const std::shared_ptr<const Constant> constants[] = {nullptr, w, nullptr, nullptr};
+  return MakeStep(p.transposed ? "ConvTranspose" : "Conv", {attrs, inputs, outputs, constants});
+}
+
+// `image` >= 0 runs that image of the batch alone.
+std::vector<float> Run(const Problem& p, const Data& data, int threads, int64_t image = -1) {
+  Dims x = p.x, y = p.y;
+  int64_t x_from = 0, y_from = 0;
+  if (image >= 0) {
+    x[0] = y[0] = 1;
+    x_from = image * Product(x), y_from = image * Product(y);
+  }
+  const auto step = NewStep(p, x, y, data);
+  CHECK(step->scratch_bytes(threads) >= 0, "%s", p.str().c_str());
+  BackwardTeam team(threads);
+  auto scratch = std::make_unique<std::byte[]>(static_cast<size_t>(step->scratch_bytes(threads)) + 64);
+  std::memset(scratch.get(), 0xFF, static_cast<size_t>(step->scratch_bytes(threads)));  // NaN
+  std::vector<float> result(static_cast<size_t>(Product(y)), 7.0f);
+  const auto bytes = [](const float* f) { return reinterpret_cast<const std::byte*>(f); };
+  const std::byte* inputs[] = {bytes(data.x.get() + x_from), bytes(data.w.get()),
+                               bytes(data.bias.get()),
+                               p.residual ? bytes(data.residual.get() + y_from) : nullptr};
+  std::byte* outputs[] = {reinterpret_cast<std::byte*>(result.data())};
+  step->Run({inputs, outputs, scratch.get(), team});
+  return result;
+}
+
+bool Same(const float* a, const float* b, size_t n) {
+  return std::memcmp(a, b, n * sizeof(float)) == 0;
+}
+
+void TestProblem(const Problem& p) {
+  const std::string name = p.str();
+  const Data data{RandomFloats(Product(p.x)), RandomFloats(Product(p.w), 0.5),
+                  p.bias ? RandomFloats(p.y[1]) : nullptr,
+                  p.residual ? RandomFloats(Product(p.y)) : nullptr};
+  const std::vector<float> expected = Expected(p, data);
+  const std::vector<float> y = Run(p, data, 1);
+  for (size_t i = 0; i < y.size(); ++i) {
+    CHECK(std::fabs(y[i] - expected[i]) <= 2e-5f * (1 + std::fabs(expected[i])),
+          "%s: element %zu is %g, expected %g", name.c_str(), i, static_cast<double>(y[i]),
+          static_cast<double>(expected[i]));
+  }
+  for (const int threads : {2, 3, 5}) {
+    const std::vector<float> again = Run(p, data, threads);
+    CHECK(Same(again.data(), y.data(), y.size()), "%s: %d threads", name.c_str(), threads);
+  }
+  for (int64_t image = 0; image < p.x[0]; ++image) {
+    const std::vector<float> alone = Run(p, data, 2, image);
+    CHECK(Same(alone.data(), y.data() + static_cast<size_t>(image) * alone.size(), alone.size()),
+          "%s: image %lld alone", name.c_str(), static_cast<long long>(image));
+  }
+}
+
+// Large enough for several bands, whose edges fall within rows.
+void TestBands() {
+  for (const int64_t stride : {1, 2}) {
+    Problem p;
+    p.kernel = {3, 3}, p.strides = {stride, stride}, p.pads = {1, 1, 1, 1}, p.dilations = {1, 1};
+    p.output_padding = {0, 0};
+    const int64_t size = (37 - 1) / stride + 1;
+    p.x = {2, 96, 37, 37}, p.w = {9, 96, 3, 3}, p.y = {2, 9, size, size};
+    TestProblem(p);
+  }
+}
+
+void TestRefusals() {
+  Problem p;
+  p.kernel = {1, 1, 1}, p.strides = {1, 1, 1}, p.pads = Dims(6, 0), p.dilations = {1, 1, 1};
+  p.x = {1, 2, 3, 3, 3}, p.w = {2, 2, 1, 1, 1}, p.y = p.x;
+  const Data data{RandomFloats(54), RandomFloats(4), nullptr, nullptr};
+  std::string reason;
+  try {
+    NewStep(p, p.x, p.y, data);
+  } catch (const Unsupported& error) {
+    reason = error.what();
+  }
+  CHECK(reason.find("1-D and 2-D") != std::string::npos, "%s", reason.c_str());
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+int main() {
+  using namespace coexec::kernels;
+  for (int round = 0; round < 150; ++round) TestProblem(RandomProblem(false));
+  for (int round = 0; round < 80; ++round) TestProblem(RandomProblem(true));
+  TestBands();
+  TestRefusals();
+}

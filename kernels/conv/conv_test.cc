@@ -1,0 +1,180 @@
+// Every variant against the reference, bit for bit.
+#include "kernels/conv/conv.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/base/check.h"
+#include "kernels/base/strip_matrix.h"
+
+namespace coexec::kernels {
+namespace {
+
+using check::RandomFloats;
+using check::RandomInt;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+// Zero, one, and one less and more than each width that tiles of either ISA have.
+constexpr int64_t kPixels[] = {0,  1,  7,  8,  9,  15, 16, 17, 23, 24, 25,  31,  32,  33,
+                               47, 48, 49, 63, 64, 65, 79, 95, 97, 113, 128, 129, 161};
+
+bool Same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+Epilogue RandomEpilogue() {
+  Epilogue e{UnaryOp::kIdentity, 0.3f, 0.6f, -kInfinity, kInfinity};
+  const int64_t kind = RandomInt(0, 3);
+  if (kind == 1) e.low = 0.0f;
+  if (kind == 2) e.low = -0.5f, e.high = 0.5f;
+  if (kind == 3) {
+    constexpr UnaryOp kOps[] = {UnaryOp::kLeakyRelu, UnaryOp::kSigmoid, UnaryOp::kTanh,
+                                UnaryOp::kHardSwish, UnaryOp::kSilu,    UnaryOp::kElu};
+    e.activation = kOps[RandomInt(0, 5)];
+  }
+  return e;
+}
+
+// Buffers of exactly the elements that the arguments name.
+struct ConvCase {
+  int64_t rows, columns, pixels, y_stride;
+  std::unique_ptr<float[]> w, x, bias, residual;
+  std::vector<int32_t> offsets;
+  std::vector<float> y;
+  Epilogue epilogue;
+
+  ConvCase(int64_t rows_, int64_t columns_, int64_t pixels_, double zeros)
+      : rows(rows_), columns(columns_), pixels(pixels_), y_stride(pixels_ + RandomInt(0, 3)) {
+    const int64_t pitch = RandomInt(1, 9);
+    w = RandomFloats(rows * columns, zeros);
+    x = RandomFloats(pixels == 0 || columns == 0 ? 0 : (columns - 1) * pitch + pixels, 0.2);
+    for (int64_t k = 0; k < columns; ++k) offsets.push_back(static_cast<int32_t>(k * pitch));
+    std::shuffle(offsets.begin(), offsets.end(), check::Random());
+    if (RandomInt(0, 1) == 1) bias = RandomFloats(rows);
+    const int64_t y_size = rows == 0 ? 0 : (rows - 1) * y_stride + pixels;
+    if (RandomInt(0, 1) == 1) residual = RandomFloats(y_size);
+    y.assign(static_cast<size_t>(y_size), 7.0f);
+    epilogue = RandomEpilogue();
+  }
+
+  std::vector<float> Run(const ConvVariant& variant, const StripView& view) {
+    std::vector<float> result = y;
+    ConvArgs args{view,          0,        view.strip_count, offsets.data(), x.get(), pixels,
+                  result.data(), y_stride, bias.get(),       residual.get(), epilogue};
+    variant.fn(args);
+    return result;
+  }
+};
+
+const ConvVariant& Reference(Layout layout) { return PickConv(layout, kBaseline); }
+
+void TestStrips() {
+  for (const ConvVariant& variant : ConvVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t pixels : kPixels) {
+      for (const int strip_rows : {1, 2, 4, 8}) {
+        const double zeros = variant.layout == Layout::kDense ? 0.1 : 0.8;
+        ConvCase c(RandomInt(0, 19), RandomInt(0, 40), pixels, zeros);
+        const StripMatrix matrix(variant.layout, strip_rows, RowOrder::kGrouped, c.rows, c.columns,
+                                 c.w.get());
+        CHECK(Same(c.Run(variant, matrix.view()), c.Run(Reference(variant.layout), matrix.view())),
+              "%s: %lld x %lld by %lld pixels, strips of %d", variant.name,
+              static_cast<long long>(c.rows), static_cast<long long>(c.columns),
+              static_cast<long long>(pixels), strip_rows);
+      }
+    }
+  }
+}
+
+// However the weights are packed, equal sums: dropping and padding zeros changes nothing.
+void TestLayoutsAgree() {
+  for (int round = 0; round < 20; ++round) {
+    ConvCase c(RandomInt(1, 30), RandomInt(1, 60), RandomInt(1, 70), 0.7);
+    const StripMatrix dense(Layout::kDense, 4, RowOrder::kKept, c.rows, c.columns, c.w.get());
+    const std::vector<float> expected = c.Run(Reference(Layout::kDense), dense.view());
+    for (const ConvVariant& variant : ConvVariants()) {
+      if ((variant.needs & ~HostIsa()) != 0) continue;
+      for (const RowOrder order : {RowOrder::kKept, RowOrder::kGrouped}) {
+        const StripMatrix matrix(variant.layout, variant.strip_rows, order, c.rows, c.columns,
+                                 c.w.get());
+        CHECK(Same(c.Run(variant, matrix.view()), expected), "%s", variant.name);
+      }
+    }
+  }
+}
+
+// Rows of a block-pruned matrix, shuffled, come together again: no zero is stored.
+void TestGrouping() {
+  constexpr int64_t kRows = 48, kColumns = 100;
+  auto w = RandomFloats(kRows * kColumns);
+  int64_t nonzeros = 0;
+  for (int64_t m = 0; m < kRows; ++m) {
+    for (int64_t k = 0; k < kColumns; ++k) {
+      float& value = w[static_cast<size_t>(m * kColumns + k)];
+      value = k % 6 == m % 6 ? 1.0f + value * 0.5f : 0.0f;
+      nonzeros += value != 0.0f;
+    }
+  }
+  const StripMatrix grouped(Layout::kBcr, 8, RowOrder::kGrouped, kRows, kColumns, w.get());
+  CHECK(grouped.kept() == nonzeros, "%lld stored", static_cast<long long>(grouped.kept()));
+  const StripMatrix kept(Layout::kBcr, 8, RowOrder::kKept, kRows, kColumns, w.get());
+  CHECK(kept.kept() > nonzeros, "%lld stored", static_cast<long long>(kept.kept()));
+}
+
+void TestFinish() {
+  for (const ConvVariant& variant : ConvVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t n : kPixels) {
+      const auto start = RandomFloats(n);
+      const Epilogue epilogue = RandomEpilogue();
+      std::vector<float> y(start.get(), start.get() + n), expected = y;
+      variant.finish(y.data(), n, 0.25f, epilogue);
+      Reference(variant.layout).finish(expected.data(), n, 0.25f, epilogue);
+      CHECK(Same(y, expected), "%s, %lld", variant.name, static_cast<long long>(n));
+    }
+  }
+}
+
+void TestDepthwise() {
+  for (const Variant<DepthwiseFn>& variant : DepthwiseVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t columns : kPixels) {
+      const int64_t rows = RandomInt(0, 21), taps = RandomInt(0, 12);
+      const int64_t pitch = columns + RandomInt(0, 5);
+      const auto w = RandomFloats(taps, 0.3);
+      std::vector<int32_t> offsets;
+      int64_t most = 0;
+      for (int64_t t = 0; t < taps; ++t) {
+        offsets.push_back(static_cast<int32_t>(RandomInt(0, 30)));
+        most = std::max<int64_t>(most, offsets.back());
+      }
+      const auto x = RandomFloats(rows == 0 ? 0 : most + (rows - 1) * pitch + columns);
+      const auto residual = RandomFloats(rows * columns);
+      DepthwiseArgs args{x.get(), pitch, offsets.data(), w.get(), static_cast<int32_t>(taps),
+                         rows,    columns, nullptr, RandomInt(0, 1) ? residual.get() : nullptr,
+                         0.5f,    RandomEpilogue()};
+      std::vector<float> y(static_cast<size_t>(rows * columns), 7.0f), expected = y;
+      args.y = y.data();
+      variant.fn(args);
+      args.y = expected.data();
+      DepthwiseVariants().back().fn(args);
+      CHECK(Same(y, expected), "%s: %lld x %lld", variant.name, static_cast<long long>(rows),
+            static_cast<long long>(columns));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+int main() {
+  using namespace coexec::kernels;
+  TestStrips();
+  TestLayoutsAgree();
+  TestGrouping();
+  TestFinish();
+  TestDepthwise();
+}

@@ -1,0 +1,170 @@
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "kernels/conv/conv.h"
+#include "kernels/conv/conv_step.h"
+#include "kernels/conv/geometry.h"
+
+namespace coexec::kernels {
+namespace {
+
+// Less work than this is not worth waking a thread for.
+constexpr int64_t kThreadFlops = 100'000;
+
+// The kernel runs along the width, so that is where a 1-D signal belongs.
+ConvShape AlongWidth(ConvShape s) {
+  if (s.in_w != 1 || s.out_w != 1 || s.kernel_w != 1 || s.pad_left != 0) return s;
+  std::swap(s.in_h, s.in_w), std::swap(s.out_h, s.out_w), std::swap(s.kernel_h, s.kernel_w);
+  std::swap(s.stride_h, s.stride_w), std::swap(s.dilation_h, s.dilation_w);
+  std::swap(s.pad_top, s.pad_left);
+  return s;
+}
+
+// The phases of a stride that some tap of the kernel uses, in the order of the taps.
+std::vector<int64_t> Phases(int64_t kernel, int64_t stride, int64_t dilation) {
+  std::vector<int64_t> phases;
+  for (int64_t k = 0; k < kernel; ++k) {
+    const int64_t phase = k * dilation % stride;
+    if (std::find(phases.begin(), phases.end(), phase) == phases.end()) phases.push_back(phase);
+  }
+  return phases;
+}
+
+int64_t IndexOf(const std::vector<int64_t>& phases, int64_t phase) {
+  return std::find(phases.begin(), phases.end(), phase) - phases.begin();
+}
+
+class DepthwiseStep final : public Step {
+ public:
+  DepthwiseStep(const StepSpec& spec, const ConvShape& shape)
+      : shape_(shape),
+        epilogue_(ReadEpilogue(spec.attrs)),
+        variant_(Pick(DepthwiseVariants())),
+        weights_(spec.constants[1]->Packed<const std::byte>(
+            "dense", [&] { return spec.constants[1]->Dense(); })),
+        has_bias_(spec.has(2)),
+        has_residual_(spec.has(3)),
+        row_phases_(Phases(shape.kernel_h, shape.stride_h, shape.dilation_h)),
+        column_phases_(Phases(shape.kernel_w, shape.stride_w, shape.dilation_w)) {
+    const ConvShape& s = shape_;
+    const int64_t halo_h = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
+    const int64_t halo_w = (s.kernel_w - 1) * s.dilation_w / s.stride_w;
+    in_place_ = s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 && s.pad_left == 0 &&
+                s.out_h + halo_h <= s.in_h && s.out_w + halo_w <= s.in_w;
+    rows_ = s.out_h + halo_h;
+    pitch_ = in_place_ ? s.in_w : s.out_w + halo_w;
+    for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
+        const int64_t plane =
+            IndexOf(row_phases_, ky * s.dilation_h % s.stride_h) *
+                static_cast<int64_t>(column_phases_.size()) +
+            IndexOf(column_phases_, kx * s.dilation_w % s.stride_w);
+        offsets_.push_back(static_cast<int32_t>(plane * rows_ * pitch_ +
+                                                ky * s.dilation_h / s.stride_h * pitch_ +
+                                                kx * s.dilation_w / s.stride_w));
+      }
+    }
+  }
+
+  std::string kernel() const override { return variant_.name; }
+  int64_t scratch_bytes(int threads) const override { return threads * part_bytes(); }
+
+  void Run(const StepContext& context) const override {
+    const ConvShape& s = shape_;
+    if (s.out_pixels() == 0) return;
+    const int64_t flops = 2 * s.group_out() * s.taps() * s.out_pixels();
+    ParallelFor(context.team, s.batch * s.in_channels, kThreadFlops / std::max<int64_t>(1, flops) + 1,
+                [&](int64_t begin, int64_t end, int part) {
+                  auto* scratch = reinterpret_cast<float*>(context.scratch + part * part_bytes());
+                  for (int64_t i = begin; i < end; ++i) RunChannel(context, i, scratch);
+                });
+  }
+
+ private:
+  int64_t part_bytes() const {
+    if (in_place_) return 0;
+    const auto planes = static_cast<int64_t>(row_phases_.size() * column_phases_.size());
+    return (planes * rows_ * pitch_ * int64_t{sizeof(float)} + 63) / 64 * 64;
+  }
+
+  // i counts the input channels of all images.
+  void RunChannel(const StepContext& context, int64_t i, float* scratch) const {
+    const float* channel = context.in<float>(0) + i * shape_.in_pixels();
+    if (!in_place_) Fill(channel, scratch);
+    DepthwiseArgs args{};
+    args.x = in_place_ ? channel : scratch;
+    args.pitch = pitch_;
+    args.offsets = offsets_.data();
+    args.taps = static_cast<int32_t>(shape_.taps());
+    args.rows = shape_.out_h;
+    args.columns = shape_.out_w;
+    args.epilogue = epilogue_;
+    const int64_t multiplier = shape_.group_out();
+    for (int64_t out = i * multiplier; out < (i + 1) * multiplier; ++out) {
+      const int64_t m = out % shape_.out_channels;
+      args.weights = reinterpret_cast<const float*>(weights_.get()) + m * shape_.taps();
+      args.bias = has_bias_ ? context.in<float>(2)[m] : 0.0f;
+      args.residual = has_residual_ ? context.in<float>(3) + out * shape_.out_pixels() : nullptr;
+      args.y = context.out<float>(0) + out * shape_.out_pixels();
+      variant_.fn(args);
+    }
+  }
+
+  // One plane per pair of phases: rows and columns of the padded channel, a stride apart.
+  void Fill(const float* channel, float* plane) const {
+    for (const int64_t row_phase : row_phases_) {
+      for (const int64_t column_phase : column_phases_) {
+        for (int64_t row = 0; row < rows_; ++row, plane += pitch_) {
+          FillRow(channel, row * shape_.stride_h + row_phase - shape_.pad_top,
+                  column_phase - shape_.pad_left, plane);
+        }
+      }
+    }
+  }
+
+  void FillRow(const float* channel, int64_t in_row, int64_t shift, float* row) const {
+    const ConvShape& s = shape_;
+    if (in_row < 0 || in_row >= s.in_h) {
+      std::fill(row, row + pitch_, 0.0f);
+      return;
+    }
+    const float* in = channel + in_row * s.in_w + shift;
+    const int64_t left = std::min(pitch_, shift >= 0 ? 0 : (-shift + s.stride_w - 1) / s.stride_w);
+    const int64_t beyond = std::max<int64_t>(0, s.in_w - shift);
+    const int64_t right = std::clamp((beyond + s.stride_w - 1) / s.stride_w, left, pitch_);
+    std::fill(row, row + left, 0.0f);
+    if (s.stride_w == 1) {
+      std::copy(in + left, in + right, row + left);
+    } else {
+      for (int64_t j = left; j < right; ++j) row[j] = in[j * s.stride_w];
+    }
+    std::fill(row + right, row + pitch_, 0.0f);
+  }
+
+  ConvShape shape_;
+  Epilogue epilogue_;
+  const Variant<DepthwiseFn>& variant_;
+  std::shared_ptr<const std::byte> weights_;
+  bool has_bias_;
+  bool has_residual_;
+  std::vector<int64_t> row_phases_;
+  std::vector<int64_t> column_phases_;
+  bool in_place_ = false;
+  int64_t rows_ = 0;   // of a plane
+  int64_t pitch_ = 0;  // elements between its rows
+  std::vector<int32_t> offsets_;
+};
+
+}  // namespace
+
+bool IsDepthwise(const StepSpec& spec) {
+  const auto& x = spec.inputs[0].shape;
+  return spec.attrs.i("group") > 1 && x.size() > 1 && spec.attrs.i("group") == x[1];
+}
+
+std::unique_ptr<Step> MakeDepthwise(const StepSpec& spec) {
+  return std::make_unique<DepthwiseStep>(spec, AlongWidth(ReadConvShape(spec, false)));
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,196 @@
+#include "kernels/conv/geometry.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+#include "kernels/base/activation.h"
+
+namespace coexec::kernels {
+namespace {
+
+// The planes of a band should stay in a core's second-level cache while all strips pass.
+constexpr int64_t kBandBytes = 384 << 10;
+// Full tiles of every ISA: 3 vectors of 16 pixels, 6 of 8.
+constexpr int64_t kTilePixels = 48;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+void Require(bool condition, const StepSpec& spec, const char* what) {
+  if (condition) return;
+  throw std::invalid_argument("convolution of " + spec.inputs[0].str() + " by " +
+                              spec.inputs[1].str() + ": " + what);
+}
+
+void CheckTypes(const StepSpec& spec) {
+  if (spec.inputs.size() < 2 || spec.inputs[0].dtype != DType::kF32) {
+    throw Unsupported("only f32 convolutions are native");
+  }
+  const size_t rank = spec.inputs[0].shape.size();
+  if (rank != 3 && rank != 4) throw Unsupported("only 1-D and 2-D convolutions are native");
+  if (spec.constants[1] == nullptr) throw Unsupported("the weights are computed, not constant");
+  Require(spec.inputs[1].shape.size() == rank && spec.outputs[0].shape.size() == rank, spec,
+          "ranks differ");
+}
+
+ConvShape Spatial(const StepSpec& spec) {
+  const auto& x = spec.inputs[0].shape;
+  const auto& y = spec.outputs[0].shape;
+  const auto& kernel = spec.attrs.ints("kernel_shape");
+  const auto& strides = spec.attrs.ints("strides");
+  const auto& pads = spec.attrs.ints("pads");
+  const auto& dilations = spec.attrs.ints("dilations");
+  const size_t dims = x.size() - 2;
+  Require(kernel.size() == dims && strides.size() == dims && pads.size() == 2 * dims &&
+              dilations.size() == dims,
+          spec, "kernel_shape, strides, pads or dilations have the wrong length");
+  ConvShape s{};
+  s.in_h = x[2], s.out_h = y[2], s.kernel_h = kernel[0], s.stride_h = strides[0];
+  s.dilation_h = dilations[0], s.pad_top = pads[0];
+  s.in_w = s.out_w = s.kernel_w = s.stride_w = s.dilation_w = 1;
+  if (dims == 2) {
+    s.in_w = x[3], s.out_w = y[3], s.kernel_w = kernel[1], s.stride_w = strides[1];
+    s.dilation_w = dilations[1], s.pad_left = pads[1];
+  }
+  Require(std::min({s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) > 0,
+          spec, "kernel_shape, strides and dilations must be positive");
+  return s;
+}
+
+}  // namespace
+
+ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
+  CheckTypes(spec);
+  ConvShape s = Spatial(spec);
+  const auto& w = spec.inputs[1].shape;
+  s.batch = spec.inputs[0].shape[0];
+  s.groups = spec.attrs.i("group");
+  s.in_channels = spec.inputs[0].shape[1];
+  s.out_channels = spec.outputs[0].shape[1];
+  Require(s.groups > 0 && s.in_channels % s.groups == 0 && s.out_channels % s.groups == 0, spec,
+          "channels do not divide into the groups");
+  Require(w[0] == (transposed ? s.in_channels : s.out_channels) &&
+              w[1] == (transposed ? s.group_out() : s.group_in()),
+          spec, "the weights do not fit the channels");
+  Require(w[2] == s.kernel_h && (w.size() == 3 || w[3] == s.kernel_w), spec,
+          "the weights do not fit kernel_shape");
+  Require(!spec.has(2) || spec.inputs[2].elements() == s.out_channels, spec,
+          "the bias does not fit the channels");
+  Require(!spec.has(3) || spec.inputs[3].shape == spec.outputs[0].shape, spec,
+          "the residual does not fit the output");
+  if (s.in_h == 1 && s.kernel_h == 1 && s.out_h == 1 && s.pad_top == 0) {
+    std::swap(s.in_h, s.in_w), std::swap(s.out_h, s.out_w), std::swap(s.kernel_h, s.kernel_w);
+    std::swap(s.stride_h, s.stride_w), std::swap(s.dilation_h, s.dilation_w);
+    std::swap(s.pad_top, s.pad_left);
+    s.stride_w = s.dilation_w = 1;
+  }
+  return s;
+}
+
+Epilogue ReadEpilogue(const Attrs& attrs) {
+  const Activation activation = ActivationOf(attrs);
+  Epilogue e{activation.op, activation.alpha, activation.beta, -kInfinity, kInfinity};
+  if (e.activation == UnaryOp::kRelu) {
+    e.activation = UnaryOp::kIdentity, e.low = 0.0f;
+  } else if (e.activation == UnaryOp::kClip) {
+    e.activation = UnaryOp::kIdentity, e.low = e.alpha, e.high = e.beta;
+  }
+  return e;
+}
+
+PixelPlanes::PixelPlanes(const ConvShape& shape) : shape_(shape) {
+  const ConvShape& s = shape_;
+  in_place_ = s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
+              s.pad_left == 0 && s.out_w == s.in_w &&
+              s.out_h + (s.kernel_h - 1) * s.dilation_h <= s.in_h;
+  for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+    const int64_t phase = ky * s.dilation_h % s.stride_h;
+    if (std::find(phases_.begin(), phases_.end(), phase) == phases_.end()) phases_.push_back(phase);
+  }
+  halo_rows_ = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
+  planes_per_channel_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());
+  ChooseBands();
+  const int64_t elements = in_place_ ? s.in_pixels() : plane_stride_;
+  if (s.group_in() * planes_per_channel_ * elements > std::numeric_limits<int32_t>::max()) {
+    throw Unsupported("the image is too large: its offsets pass 2^31");
+  }
+  for (int64_t c = 0; c < s.group_in(); ++c) {
+    for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+      const auto phase = std::find(phases_.begin(), phases_.end(), ky * s.dilation_h % s.stride_h);
+      const int64_t row = ky * s.dilation_h / s.stride_h;
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
+        const int64_t plane = c * planes_per_channel_ +
+                              (in_place_ ? 0 : (phase - phases_.begin()) * s.kernel_w + kx);
+        offsets_.push_back(static_cast<int32_t>(plane * elements + row * s.out_w));
+      }
+    }
+  }
+}
+
+void PixelPlanes::ChooseBands() {
+  const ConvShape& s = shape_;
+  const int64_t pixels = s.out_pixels();
+  const int64_t rows = in_place_ ? s.kernel_h : 1;
+  const int64_t pixel_bytes =
+      std::max<int64_t>(1, s.group_in() * planes_per_channel_ * rows) * int64_t{sizeof(float)};
+  const int64_t least = in_place_ ? kTilePixels : 2 * kTilePixels;
+  band_pixels_ = std::max(kBandBytes / pixel_bytes / kTilePixels * kTilePixels, least);
+  bands_ = (pixels + band_pixels_ - 1) / band_pixels_;
+  // A last band of a single vector would waste its registers: leave it to the one before.
+  if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= 16) --bands_;
+  const int64_t band_most = std::min(pixels, band_pixels_ + 16);
+  const int64_t rows_most = (band_most + s.out_w - 2) / std::max<int64_t>(1, s.out_w) + 1 + halo_rows_;
+  // An odd number of cache lines spreads the planes over the cache's sets.
+  plane_stride_ = ((rows_most * s.out_w + 15) / 16 | 1) * 16;
+}
+
+int64_t PixelPlanes::scratch_bytes() const {
+  if (in_place_) return 0;
+  return shape_.group_in() * planes_per_channel_ * plane_stride_ * int64_t{sizeof(float)};
+}
+
+const float* PixelPlanes::Origin(int64_t band, const float* image, const float* scratch) const {
+  return in_place_ ? image + band_begin(band) : scratch + band_begin(band) % shape_.out_w;
+}
+
+void PixelPlanes::Fill(int64_t band, int64_t begin, int64_t end, const float* image,
+                       float* scratch) const {
+  for (int64_t c = begin; c < end; ++c) {
+    float* plane = scratch + c * planes_per_channel_ * plane_stride_;
+    for (const int64_t phase : phases_) {
+      for (int64_t kx = 0; kx < shape_.kernel_w; ++kx, plane += plane_stride_) {
+        FillPlane(band, image + c * shape_.in_pixels(), kx, phase, plane);
+      }
+    }
+  }
+}
+
+void PixelPlanes::FillPlane(int64_t band, const float* channel, int64_t kx, int64_t phase,
+                            float* plane) const {
+  const ConvShape& s = shape_;
+  const int64_t first = band_begin(band) / s.out_w;
+  const int64_t last = (band_end(band) - 1) / s.out_w + halo_rows_;
+  // Output columns [left, right) meet input columns left * stride_w + shift, ...
+  const int64_t shift = kx * s.dilation_w - s.pad_left;
+  const int64_t left = std::min(s.out_w, shift >= 0 ? 0 : (-shift + s.stride_w - 1) / s.stride_w);
+  const int64_t beyond = s.in_w - shift;  // columns before this multiple of the stride are real
+  const int64_t right =
+      std::clamp(beyond <= 0 ? 0 : (beyond + s.stride_w - 1) / s.stride_w, left, s.out_w);
+  for (int64_t row = first; row <= last; ++row, plane += s.out_w) {
+    const int64_t in_row = row * s.stride_h + phase - s.pad_top;
+    if (in_row < 0 || in_row >= s.in_h) {
+      std::fill(plane, plane + s.out_w, 0.0f);
+      continue;
+    }
+    const float* in = channel + in_row * s.in_w + shift;
+    std::fill(plane, plane + left, 0.0f);
+    if (s.stride_w == 1) {
+      std::copy(in + left, in + right, plane + left);
+    } else {
+      for (int64_t j = left; j < right; ++j) plane[j] = in[j * s.stride_w];
+    }
+    std::fill(plane + right, plane + s.out_w, 0.0f);
+  }
+}
+
+}  // namespace coexec::kernels

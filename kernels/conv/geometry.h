@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels/base/step.h"
+#include "kernels/conv/conv_args.h"
+
+namespace coexec::kernels {
+
+// Sizes of a Conv or ConvTranspose. One spatial dimension is taken as the height, with a width
+// of 1, so that flattened pixels stay contiguous.
+struct ConvShape {
+  int64_t batch, groups;
+  int64_t in_channels, out_channels;  // of all groups
+  int64_t in_h, in_w, out_h, out_w;
+  int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+  int64_t pad_top, pad_left;  // what the ends add shows in out_h and out_w
+
+  int64_t in_pixels() const { return in_h * in_w; }
+  int64_t out_pixels() const { return out_h * out_w; }
+  int64_t taps() const { return kernel_h * kernel_w; }
+  int64_t group_in() const { return in_channels / groups; }
+  int64_t group_out() const { return out_channels / groups; }
+};
+
+// Throws Unsupported for anything but f32 of one or two spatial dimensions with constant
+// weights, and std::invalid_argument when shapes and attributes disagree.
+ConvShape ReadConvShape(const StepSpec& spec, bool transposed);
+
+// Throws Unsupported when the activation is no unary op.
+Epilogue ReadEpilogue(const Attrs& attrs);
+
+// How a padded, strided image becomes rows of pixels at constant offsets.
+//
+// Output pixels are numbered row by row. For a kernel column kx and a row phase py the plane
+// (channel, kx, py) holds, for every padded input row py, py + stride_h, ... , the out_w input
+// values that kx meets. A tap (ky, kx) of output pixel p is then element
+// p + (ky * dilation_h / stride_h) * out_w of plane (kx, ky * dilation_h % stride_h): no pixel
+// is computed in vain and outputs are contiguous. A convolution that needs no padding, no
+// stride and no kernel columns reads its input in place.
+class PixelPlanes {
+ public:
+  explicit PixelPlanes(const ConvShape& shape);
+
+  bool in_place() const { return in_place_; }
+  // Output pixels are worked off in bands; each has its own planes in scratch.
+  int64_t bands() const { return bands_; }
+  int64_t band_begin(int64_t band) const { return band * band_pixels_; }
+  int64_t band_end(int64_t band) const {
+    return band + 1 == bands_ ? shape_.out_pixels() : (band + 1) * band_pixels_;
+  }
+  int64_t scratch_bytes() const;  // of one band; 0 when in place
+  // Where column k = (channel, ky, kx) of the weights begins.
+  const std::vector<int32_t>& offsets() const { return offsets_; }
+  // The address that pixel band_begin(band) of offset 0 has.
+  const float* Origin(int64_t band, const float* image, const float* scratch) const;
+  // Fills the planes of channels [begin, end) of one group's image.
+  void Fill(int64_t band, int64_t begin, int64_t end, const float* image, float* scratch) const;
+
+ private:
+  void ChooseBands();
+  void FillPlane(int64_t band, const float* channel, int64_t kx, int64_t phase, float* plane) const;
+
+  ConvShape shape_;
+  bool in_place_;
+  std::vector<int64_t> phases_;  // row phases that some tap uses
+  int64_t halo_rows_;            // rows of a plane past those of its output pixels
+  int64_t planes_per_channel_;
+  int64_t band_pixels_;
+  int64_t bands_;
+  int64_t plane_stride_;  // elements
+  std::vector<int32_t> offsets_;
+};
+
+}  // namespace coexec::kernels

@@ -1,0 +1,63 @@
+#include <cmath>
+
+#include "kernels/base/vector_ref.inc"
+// After the vectors it is written in.
+#include "kernels/base/vector_math.inc"
+#include "kernels/base/vector_unary.inc"
+#include "kernels/conv/conv_args.h"
+
+namespace coexec::kernels {
+namespace {
+
+float Finish(float sum, const float* bias, const float* residual, const Epilogue& e) {
+  if (bias != nullptr) sum += *bias;
+  if (residual != nullptr) sum += *residual;
+  sum = vec::MinRaw(e.high, vec::MaxRaw(e.low, sum));
+  return vec::Unary(e.activation, sum, e.alpha, e.beta);
+}
+
+void RunStrip(const ConvArgs& a, const Strip& strip) {
+  for (int32_t r = 0; r < strip.rows; ++r) {
+    const int32_t row = a.w.row_of[strip.first + r];
+    const float* values = a.w.values + strip.values;
+    for (int64_t p = 0; p < a.pixels; ++p) {
+      float sum = 0.0f;
+      for (int32_t i = 0; i < strip.count; ++i) {
+        const int32_t k = a.w.columns == nullptr ? i : a.w.columns[strip.columns + i];
+        sum = std::fma(values[i * strip.rows + r], a.x[a.offsets[k] + p], sum);
+      }
+      const int64_t at = row * a.y_stride + p;
+      a.y[at] = Finish(sum, a.bias == nullptr ? nullptr : a.bias + row,
+                       a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
+    }
+  }
+}
+
+}  // namespace
+
+// The definition of convolution over strips. Change this first; the other variants follow it.
+void conv_f32_dense_ref(const ConvArgs& a) {
+  for (int32_t s = a.strip_begin; s < a.strip_end; ++s) RunStrip(a, a.w.strips[s]);
+}
+
+void conv_f32_bcr_ref(const ConvArgs& a) { conv_f32_dense_ref(a); }
+void conv_f32_csr_ref(const ConvArgs& a) { conv_f32_dense_ref(a); }
+
+void conv_finish_ref(float* y, int64_t n, float bias, const Epilogue& epilogue) {
+  for (int64_t i = 0; i < n; ++i) y[i] = Finish(y[i], &bias, nullptr, epilogue);
+}
+
+void depthwise_f32_dense_ref(const DepthwiseArgs& a) {
+  for (int64_t r = 0; r < a.rows; ++r) {
+    for (int64_t j = 0; j < a.columns; ++j) {
+      float sum = 0.0f;
+      for (int32_t t = 0; t < a.taps; ++t) {
+        sum = std::fma(a.weights[t], a.x[a.offsets[t] + r * a.pitch + j], sum);
+      }
+      const int64_t at = r * a.columns + j;
+      a.y[at] = Finish(sum, &a.bias, a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
+    }
+  }
+}
+
+}  // namespace coexec::kernels

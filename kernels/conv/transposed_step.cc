@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "kernels/conv/conv.h"
+#include "kernels/conv/conv_step.h"
+#include "kernels/conv/geometry.h"
+#include "kernels/conv/packed.h"
+
+namespace coexec::kernels {
+namespace {
+
+// y = scatter(W^T x): for a few output channels at a time, strips compute what each input pixel
+// contributes through each tap into scratch, then contributions are added tap by tap, in the
+// order of the taps, so that a sum never depends on who computes it.
+class ConvTransposeStep final : public Step {
+ public:
+  ConvTransposeStep(const StepSpec& spec, const ConvShape& shape)
+      : shape_(shape),
+        epilogue_(ReadEpilogue(spec.attrs)),
+        variant_(PickConv(spec.inputs[1].layout)),
+        weights_(PackTransposed(*spec.constants[1], shape.groups, variant_)),
+        has_bias_(spec.has(2)) {
+    // The fewest channels whose taps fill whole strips.
+    chunk_channels_ = variant_.strip_rows / std::gcd<int64_t>(variant_.strip_rows, shape.taps());
+    for (int64_t c = 0; c < shape.group_in(); ++c) {
+      const int64_t offset = c * shape.in_pixels();
+      if (offset > INT32_MAX) throw Unsupported("the image is too large: its offsets pass 2^31");
+      offsets_.push_back(static_cast<int32_t>(offset));
+    }
+  }
+
+  std::string kernel() const override { return variant_.name; }
+  int64_t scratch_bytes(int threads) const override { return threads * part_bytes(); }
+
+  void Run(const StepContext& context) const override {
+    const int64_t chunks = (shape_.group_out() + chunk_channels_ - 1) / chunk_channels_;
+    ParallelFor(context.team, shape_.batch * shape_.groups * chunks, 1,
+                [&](int64_t begin, int64_t end, int part) {
+                  auto* scratch = reinterpret_cast<float*>(context.scratch + part * part_bytes());
+                  for (int64_t i = begin; i < end; ++i) {
+                    RunChunk(context, i / chunks / shape_.groups, i / chunks % shape_.groups,
+                             i % chunks, scratch);
+                  }
+                });
+  }
+
+ private:
+  int64_t part_bytes() const {
+    const int64_t elements = chunk_channels_ * shape_.taps() * shape_.in_pixels();
+    return (elements * int64_t{sizeof(float)} + 63) / 64 * 64;
+  }
+
+  void RunChunk(const StepContext& context, int64_t image, int64_t group, int64_t chunk,
+                float* scratch) const {
+    const ConvShape& s = shape_;
+    const int64_t first = chunk * chunk_channels_;
+    const int64_t last = std::min(s.group_out(), first + chunk_channels_);
+    const StripView w = (*weights_)[static_cast<size_t>(group)].view();
+    ConvArgs args{};
+    args.w = w;
+    args.strip_begin = static_cast<int32_t>(first * s.taps() / variant_.strip_rows);
+    args.strip_end = last == s.group_out()
+                         ? w.strip_count
+                         : static_cast<int32_t>(last * s.taps() / variant_.strip_rows);
+    args.offsets = offsets_.data();
+    args.x = context.in<float>(0) + (image * s.in_channels + group * s.group_in()) * s.in_pixels();
+    args.pixels = s.in_pixels();
+    // The rows of a chunk begin at first * taps; scratch holds that row first.
+    args.y = scratch - first * s.taps() * s.in_pixels();
+    args.y_stride = s.in_pixels();
+    args.epilogue = kNothing;
+    variant_.fn(args);
+    for (int64_t m = first; m < last; ++m) {
+      const int64_t channel = group * s.group_out() + m;
+      float* y = context.out<float>(0) + (image * s.out_channels + channel) * s.out_pixels();
+      Scatter(scratch + (m - first) * s.taps() * s.in_pixels(), y);
+      variant_.finish(y, s.out_pixels(), has_bias_ ? context.in<float>(2)[channel] : 0.0f,
+                      epilogue_);
+    }
+  }
+
+  // y[oy, ox] = sum over taps of the contributions that land there.
+  void Scatter(const float* contribution, float* y) const {
+    const ConvShape& s = shape_;
+    std::fill(y, y + s.out_pixels(), 0.0f);
+    for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx, contribution += s.in_pixels()) {
+        const int64_t shift = kx * s.dilation_w - s.pad_left;
+        const int64_t left = shift >= 0 ? 0 : (-shift + s.stride_w - 1) / s.stride_w;
+        const int64_t beyond = std::max<int64_t>(0, s.out_w - shift);
+        const int64_t right = std::min(s.in_w, (beyond + s.stride_w - 1) / s.stride_w);
+        for (int64_t iy = 0; iy < s.in_h; ++iy) {
+          const int64_t oy = iy * s.stride_h + ky * s.dilation_h - s.pad_top;
+          if (oy < 0 || oy >= s.out_h) continue;
+          const float* from = contribution + iy * s.in_w;
+          float* to = y + oy * s.out_w + shift;
+          for (int64_t ix = left; ix < right; ++ix) to[ix * s.stride_w] += from[ix];
+        }
+      }
+    }
+  }
+
+  static constexpr Epilogue kNothing{UnaryOp::kIdentity, 0.0f, 0.0f,
+                                     -std::numeric_limits<float>::infinity(),
+                                     std::numeric_limits<float>::infinity()};
+  ConvShape shape_;
+  Epilogue epilogue_;
+  const ConvVariant& variant_;
+  std::shared_ptr<const PackedGroups> weights_;
+  bool has_bias_;
+  int64_t chunk_channels_;
+  std::vector<int32_t> offsets_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> MakeConvTranspose(const StepSpec& spec) {
+  return std::make_unique<ConvTransposeStep>(spec, ReadConvShape(spec, true));
+}
+
+}  // namespace coexec::kernels
