@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import helper, numpy_helper
-
 from coexec.kernels import _kernels
+from onnx import helper, numpy_helper
 
 Array: TypeAlias = npt.NDArray[Any]
 

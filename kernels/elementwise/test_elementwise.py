@@ -7,9 +7,6 @@ from typing import Any
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from coexec.kernels import _kernels
 from coexec.kernels.test_harness import (
     Array,
@@ -18,6 +15,8 @@ from coexec.kernels.test_harness import (
     run_native,
     run_onnxruntime,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=9)
 EXAMPLES = settings(deadline=None, max_examples=8)
@@ -228,5 +227,6 @@ def test_labels_and_aliasing() -> None:
     x, row = np.zeros((2, 3), np.float32), np.zeros(3, np.float32)
     step = make_step("Add", {}, [x, row], [x])
     assert step.kernel.startswith("add_f32_dense_")
-    assert step.in_place(0) and not step.in_place(1)
+    assert step.in_place(0)
+    assert not step.in_place(1)
     assert not make_step("Less", {}, [x, x], [x > 0]).in_place(0)
