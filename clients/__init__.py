@@ -1,1 +1,44 @@
-"""Clients of a running daemon: the Python client and the command line."""
+"""The Python client of coexec.
+
+Client and AsyncClient call a daemon; everything else here is what they take, give and raise.
+"""
+
+from .addresses import default_address, default_socket
+from .aio import AsyncClient
+from .calls import ModelMetadata, ModelState, Result, TensorInfo
+from .client import Client
+from .errors import (
+    AlreadyExistsError,
+    CancelledCallError,
+    CoexecError,
+    DeadlineError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ServerError,
+    UnavailableError,
+    UnsupportedError,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "AsyncClient",
+    "CancelledCallError",
+    "Client",
+    "CoexecError",
+    "DeadlineError",
+    "InvalidInputError",
+    "ModelMetadata",
+    "ModelState",
+    "NotFoundError",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "Result",
+    "ServerError",
+    "TensorInfo",
+    "UnavailableError",
+    "UnsupportedError",
+    "default_address",
+    "default_socket",
+]

@@ -1,0 +1,467 @@
+"""Both clients against a small server of the same services, without an engine."""
+
+# ruff: noqa: N802 (gRPC names the methods)
+
+import gc
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent import futures
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from coexec.clients import (
+    AsyncClient,
+    Client,
+    CoexecError,
+    DeadlineError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    ServerError,
+    UnavailableError,
+)
+from coexec.clients.codec import decode, encode
+from coexec.protos import coexec_pb2, coexec_pb2_grpc, inference_pb2, inference_pb2_grpc
+
+LARGE = 20_000  # float32: 80 KB
+
+
+class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grpc.CoexecServicer):
+    """Models that double: y = 2x. It maps regions as a daemon does and counts calls."""
+
+    def __init__(self) -> None:
+        self.regions: dict[str, Path] = {}
+        self.regions_seen: set[str] = set()
+        self.calls: list[str] = []
+        self.requests: list[Any] = []
+        self.grants_regions = True
+        self.lose_regions = False
+        self.fail_with: tuple[grpc.StatusCode, str] | None = None
+        self.output_shape = [LARGE]
+
+    def ServerLive(self, _request: Any, _context: Any) -> Any:
+        return inference_pb2.ServerLiveResponse(live=True)
+
+    def ServerReady(self, _request: Any, _context: Any) -> Any:
+        return inference_pb2.ServerReadyResponse(ready=True)
+
+    def ModelReady(self, request: Any, _context: Any) -> Any:
+        return inference_pb2.ModelReadyResponse(ready=request.name != "absent")
+
+    def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.calls.append("metadata")
+        if request.name == "absent":
+            context.abort(grpc.StatusCode.NOT_FOUND, "model 'absent' is not known")
+        response = inference_pb2.ModelMetadataResponse(name=request.name, versions=["1"])
+        response.inputs.add(name="x", datatype="FP32", shape=[-1])
+        if request.name == "pair":
+            response.inputs.add(name="z", datatype="FP32", shape=[-1])
+        response.outputs.add(name="y", datatype="FP32", shape=self.output_shape)
+        return response
+
+    def RepositoryIndex(self, _request: Any, _context: Any) -> Any:
+        response = inference_pb2.RepositoryIndexResponse()
+        response.models.add(name="double", version="1", state="READY")
+        return response
+
+    def RepositoryModelLoad(self, request: Any, _context: Any) -> Any:
+        self.requests.append(request)
+        return inference_pb2.RepositoryModelLoadResponse()
+
+    def RepositoryModelUnload(self, request: Any, _context: Any) -> Any:
+        self.requests.append(request)
+        return inference_pb2.RepositoryModelUnloadResponse()
+
+    def ModelStatistics(self, request: Any, _context: Any) -> Any:
+        response = inference_pb2.ModelStatisticsResponse()
+        response.model_stats.add(name=request.name, inference_count=3)
+        return response
+
+    def ModelConfig(self, request: Any, _context: Any) -> Any:
+        response = inference_pb2.ModelConfigResponse()
+        response.config.name = request.name
+        return response
+
+    def SystemSharedMemoryRegister(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.calls.append("register")
+        if not self.grants_regions:
+            context.abort(grpc.StatusCode.INTERNAL, "Unable to open shared memory region")
+        self.regions[request.name] = Path("/dev/shm") / request.key.removeprefix("/")
+        self.regions_seen.add(request.name)
+        assert self.regions[request.name].stat().st_mode & 0o777 == 0o600
+        assert self.regions[request.name].stat().st_size == request.byte_size
+        return inference_pb2.SystemSharedMemoryRegisterResponse()
+
+    def SystemSharedMemoryUnregister(self, request: Any, _context: Any) -> Any:
+        self.calls.append("unregister")
+        del self.regions[request.name]
+        return inference_pb2.SystemSharedMemoryUnregisterResponse()
+
+    def _slot(self, parameters: Any) -> tuple[Path, int, int] | None:
+        if "shared_memory_region" not in parameters:
+            return None
+        name = parameters["shared_memory_region"].string_param
+        if self.lose_regions:
+            raise LookupError(f"Unable to find shared memory region: '{name}'")
+        offset = parameters["shared_memory_offset"].int64_param
+        return self.regions[name], offset, parameters["shared_memory_byte_size"].int64_param
+
+    def _answer(self, model: str, version: str, request: Any, wanted: Any) -> Any:
+        raw = iter(request.raw_input_contents)
+        (tensor,) = request.inputs
+        if (slot := self._slot(tensor.parameters)) is not None:
+            with slot[0].open("rb") as file:
+                file.seek(slot[1])
+                data = file.read(slot[2])
+        else:
+            data = next(raw)
+        y = decode(tensor.datatype, tensor.shape, data) * np.float32(2)
+        response = inference_pb2.ModelInferResponse(
+            model_name=model, model_version=version or "1", id=request.id
+        )
+        response.outputs.add(name="y", datatype="FP32", shape=y.shape)
+        place = self._slot(wanted[0].parameters) if wanted else None
+        if place is None:
+            response.raw_output_contents.append(encode(y))
+            return response
+        if place[2] < y.nbytes:
+            raise LookupError(f"shared memory region should be at least {y.nbytes} bytes")
+        with place[0].open("r+b") as file:
+            file.seek(place[1])
+            file.write(encode(y))
+        response.raw_output_contents.append(b"")
+        return response
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.calls.append("infer")
+        self.requests.append(request)
+        if self.fail_with:
+            context.abort(*self.fail_with)
+        if request.model_name == "absent":
+            context.abort(grpc.StatusCode.NOT_FOUND, "model 'absent' is not known")
+        if request.model_name == "odd":
+            return inference_pb2.ModelInferResponse(raw_output_contents=[b"?"])
+        try:
+            return self._answer(request.model_name, request.model_version, request, request.outputs)
+        except LookupError as error:
+            context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+
+    def InferMany(self, request: Any, _context: Any) -> Any:
+        self.calls.append("infer_many")
+        self.requests.append(request)
+        response = coexec_pb2.InferManyResponse()
+        for model in request.models:
+            result = response.results.add()
+            try:
+                if model.name == "absent":
+                    raise LookupError("model 'absent' is not known")
+                answer = self._answer(model.name, model.version, request, model.outputs)
+                result.response.CopyFrom(answer)
+            except LookupError as error:
+                result.code, result.message = 5, str(error)
+        return response
+
+    def ModelStreamInfer(self, requests: Any, _context: Any) -> Any:
+        for request in requests:
+            response = inference_pb2.ModelStreamInferResponse()
+            if request.id == "1":
+                response.error_message = "a newer frame took its place"
+                response.infer_response.id = request.id
+            else:
+                answer = self._answer(request.model_name, "", request, request.outputs)
+                response.infer_response.CopyFrom(answer)
+            yield response
+
+    def WatchStatistics(self, request: Any, context: grpc.ServicerContext) -> Any:
+        for number in range(2):
+            yield coexec_pb2.Statistics(time_ms=request.period_ms + number)
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watchers")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[tuple[FakeDaemon, str]]:
+    """A served FakeDaemon and its address."""
+    servicer = FakeDaemon()
+    server = grpc.server(futures.ThreadPoolExecutor(8))
+    inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+        servicer, server
+    )
+    coexec_pb2_grpc.add_CoexecServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    address = f"unix:{tmp_path}/fake.sock"
+    server.add_insecure_port(address)
+    server.start()
+    yield servicer, address
+    server.stop(None).wait()
+
+
+Fake = tuple[FakeDaemon, str]
+
+
+def _ramp(count: int = LARGE) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.arange(count, dtype=np.float32)
+
+
+def test_small_tensors_go_in_the_message(fake: Fake) -> None:
+    daemon, address = fake
+    daemon.output_shape = [3]
+    with Client(address) as client:
+        result = client.infer(
+            "double", {"x": _ramp(3)}, outputs=["y"], deadline_us=900, priority=1, request_id="a"
+        )
+    np.testing.assert_array_equal(result["y"], _ramp(3) * 2)
+    assert (result.transport, result.model, result.version, result.id) == (
+        *("message", "double", "1", "a"),
+    )
+    assert repr(result) == "<Result of double/1 by message: y: float32[3]>"
+    with pytest.raises(KeyError, match="double has no output 'q'; it has y"):
+        result["q"]
+    sent = daemon.requests[-1]
+    assert sent.parameters["timeout"].int64_param == 900
+    assert sent.parameters["priority"].uint64_param == 1
+    assert "register" not in daemon.calls
+
+
+def test_large_tensors_go_through_one_region_that_is_used_again(fake: Fake) -> None:
+    daemon, address = fake
+    client = Client(address)
+    for scale in range(1, 4):
+        result = client.infer("double", _ramp() * scale)
+        np.testing.assert_array_equal(result["y"], _ramp() * scale * 2)
+        assert result.transport == "shared_memory"
+        assert not daemon.requests[-1].raw_input_contents
+    assert daemon.calls.count("register") == 1
+    (path,) = daemon.regions.values()
+    client.close()
+    assert daemon.regions == {}
+    assert not path.exists()
+    client.close()
+
+
+def test_a_large_output_of_unknown_size_comes_in_the_message(fake: Fake) -> None:
+    daemon, address = fake
+    daemon.output_shape = [-1]
+    with Client(address) as client:
+        result = client.infer("double", _ramp())
+        assert result.transport == "shared_memory"  # the input did
+        assert not daemon.requests[-1].outputs
+        np.testing.assert_array_equal(result["y"], _ramp() * 2)
+
+
+def test_strided_input_crosses_whole(fake: Fake) -> None:
+    with Client(fake[1]) as client:
+        x = np.arange(2 * LARGE, dtype=np.float32).reshape(2, -1).T[:, 1]
+        np.testing.assert_array_equal(client.infer("double", {"x": x})["y"], x * 2)
+
+
+@pytest.mark.parametrize("how", ["refused", "lost", "too small", "off"])
+def test_without_regions_the_message_carries_everything(fake: Fake, how: str) -> None:
+    daemon, address = fake
+    daemon.grants_regions = how != "refused"
+    daemon.lose_regions = how == "lost"
+    with Client(address, shared_memory=how != "off") as client:
+        if how == "too small":  # the model was replaced by one with a larger output
+            client.infer("double", _ramp())
+        x = _ramp(LARGE * 2)
+        for _ in range(2):
+            result = client.infer("double", {"x": x})
+            np.testing.assert_array_equal(result["y"], x * 2)
+            assert result.transport == "message"
+        if how == "refused":
+            assert daemon.calls.count("register") == 1
+    assert daemon.regions == {}
+
+
+def test_a_lost_region_of_one_model_in_many_sends_all_again(fake: Fake) -> None:
+    daemon, address = fake
+    daemon.lose_regions = True
+    with Client(address) as client:
+        results = client.infer_many(["double", "twice"], {"x": _ramp()})
+    for result in results.values():
+        assert not isinstance(result, CoexecError)
+        np.testing.assert_array_equal(result["y"], _ramp() * 2)
+    assert daemon.calls.count("infer_many") == 2
+
+
+def test_infer_many_answers_by_model(fake: Fake) -> None:
+    daemon, address = fake
+    with Client(address) as client:
+        results = client.infer_many(["double", "absent", ("double", "2")], _ramp())
+        with pytest.raises(ValueError, match="at least one model"):
+            client.infer_many([], _ramp())
+    assert list(results) == ["double", "absent", "double/2"]
+    for label in ("double", "double/2"):
+        result = results[label]
+        assert not isinstance(result, CoexecError)
+        assert result.transport == "shared_memory"
+        np.testing.assert_array_equal(result["y"], _ramp() * 2)
+    assert isinstance(results["absent"], NotFoundError)
+    slots = [
+        model.outputs[0].parameters["shared_memory_offset"].int64_param
+        for model in daemon.requests[-1].models
+        if model.outputs
+    ]
+    assert len(set(slots)) == 2
+
+
+def test_threads_never_share_a_region(fake: Fake) -> None:
+    daemon, address = fake
+    wrong: list[int] = []
+    with Client(address) as client:
+
+        def work(number: int) -> None:
+            x = np.full(LARGE, number, np.float32)
+            for _ in range(10):
+                if not (client.infer("double", x)["y"] == 2 * number).all():
+                    wrong.append(number)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert 1 <= len(daemon.regions) <= 4
+    assert daemon.regions == {}
+
+
+def test_a_client_that_is_dropped_leaves_nothing_behind(fake: Fake) -> None:
+    daemon, address = fake
+    client = Client(address)
+    client.infer("double", _ramp())
+    (path,) = daemon.regions.values()
+    del client
+    gc.collect()
+    assert not path.exists()
+    assert daemon.regions == {}
+
+
+def test_stream_yields_answers_and_errors_in_turn(fake: Fake) -> None:
+    daemon, address = fake
+    with Client(address) as client:
+        answers = list(client.stream("double", [_ramp() * k for k in range(4)]))
+        assert isinstance(answers[1], CoexecError)
+        assert answers[1].request_id == "1"
+        assert "newer frame" in answers[1].details
+        for k in (0, 2, 3):
+            answer = answers[k]
+            assert not isinstance(answer, CoexecError)
+            assert (answer.id, answer.transport) == (str(k), "shared_memory")
+            np.testing.assert_array_equal(answer["y"], _ramp() * 2 * k)
+        with pytest.raises(ValueError, match="pair takes x, z"):
+            list(client.stream("pair", [_ramp()]))
+    assert daemon.regions == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, InvalidInputError),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, DeadlineError),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, OverloadedError),
+        (grpc.StatusCode.UNAVAILABLE, UnavailableError),
+        (grpc.StatusCode.DATA_LOSS, CoexecError),
+    ],
+)
+def test_errors_say_what_the_daemon_said(
+    fake: Fake, code: grpc.StatusCode, kind: type[CoexecError]
+) -> None:
+    daemon, address = fake
+    daemon.fail_with = (code, "because")
+    with Client(address) as client:
+        for x in (_ramp(2), _ramp()):
+            with pytest.raises(kind, match="because") as caught:
+                client.infer("double", x)
+            assert type(caught.value) is kind
+            assert caught.value.code is code
+        daemon.fail_with = None
+        np.testing.assert_array_equal(client.infer("double", _ramp())["y"], _ramp() * 2)
+
+
+def test_unknown_models_odd_answers_and_absent_daemons(fake: Fake, tmp_path: Path) -> None:
+    with Client(fake[1]) as client:
+        for inputs in ({"x": _ramp(2)}, _ramp(2)):
+            with pytest.raises(NotFoundError, match="'absent' is not known"):
+                client.infer("absent", inputs)
+        with pytest.raises(ServerError, match="0 outputs but 1 contents"):
+            client.infer("odd", {"x": _ramp(2)})
+        with pytest.raises(ValueError, match="pair takes x, z: give a mapping"):
+            client.infer("pair", _ramp(2))
+    with Client(f"unix:{tmp_path}/nobody.sock") as client:
+        assert not client.live()
+        with pytest.raises(UnavailableError, match="start one with `coexec serve`"):
+            client.infer("double", {"x": _ramp()})
+
+
+def test_the_daemon_and_its_models(fake: Fake) -> None:
+    daemon, address = fake
+    with Client(address) as client:
+        assert client.live()
+        assert client.ready()
+        assert client.ready("double")
+        assert not client.ready("absent")
+        (model,) = client.models()
+        assert (model.name, model.version, model.state) == ("double", "1", "READY")
+        assert client.metadata("double").inputs[0].shape == (-1,)
+        assert client.metadata("double").outputs[0].byte_size == LARGE * 4
+        assert client.config("double").name == "double"
+        assert client.statistics("double")[0].inference_count == 3
+        client.load("new", files={"1/model.onnx": b"bytes"})
+        assert daemon.requests[-1].parameters["config"].string_param == "{}"
+        assert daemon.requests[-1].parameters["file:1/model.onnx"].bytes_param == b"bytes"
+        client.unload("new")
+        assert daemon.requests[-1].model_name == "new"
+        snapshots = client.watch_statistics(0.25)
+        assert [next(snapshots).time_ms, next(snapshots).time_ms] == [250, 251]
+        with pytest.raises(OverloadedError, match="too many watchers"):
+            next(snapshots)
+
+
+async def test_asyncio_infers_alone_many_and_streams(fake: Fake) -> None:
+    daemon, address = fake
+
+    async def frames() -> AsyncIterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        for k in range(3):
+            yield _ramp() * k
+
+    async with AsyncClient(address) as client:
+        assert await client.live()
+        assert await client.ready()
+        assert await client.ready("double")
+        result = await client.infer("double", _ramp())
+        assert result.transport == "shared_memory"
+        np.testing.assert_array_equal(result["y"], _ramp() * 2)
+        many = await client.infer_many(["double", "absent"], _ramp())
+        assert isinstance(many["absent"], NotFoundError)
+        answers = [answer async for answer in client.stream("double", frames())]
+        assert isinstance(answers[1], CoexecError)
+        assert not isinstance(answers[2], CoexecError)
+        np.testing.assert_array_equal(answers[2]["y"], _ramp() * 4)
+        assert [model.name for model in await client.models()] == ["double"]
+        assert (await client.config("double")).name == "double"
+        assert (await client.statistics("double"))[0].inference_count == 3
+        await client.load("new")
+        await client.unload("new")
+        snapshots = client.watch_statistics(0.1)
+        assert (await anext(snapshots)).time_ms == 100
+        await snapshots.aclose()  # type: ignore[attr-defined]
+        daemon.fail_with = (grpc.StatusCode.DEADLINE_EXCEEDED, "too late")
+        with pytest.raises(DeadlineError, match="too late"):
+            await client.infer("double", _ramp())
+        daemon.fail_with = None
+        daemon.lose_regions = True
+        assert (await client.infer("double", _ramp())).transport == "message"
+    assert daemon.regions == {}
+
+
+async def test_asyncio_without_regions_or_daemon(fake: Fake, tmp_path: Path) -> None:
+    daemon, address = fake
+    daemon.grants_regions = False
+    async with AsyncClient(address) as client:
+        assert (await client.infer("double", _ramp())).transport == "message"
+    async with AsyncClient(f"unix:{tmp_path}/nobody.sock") as client:
+        assert not await client.live()
+        with pytest.raises(UnavailableError, match="no daemon answers"):
+            await client.infer("double", _ramp())
