@@ -1,0 +1,1 @@
+"""`coexec demo`: several pruned networks served by one daemon, measured and checked."""
