@@ -1,0 +1,106 @@
+// Making a recurrent step: operands checked, weights packed, biases added up.
+#include "kernels/rnn/recurrent.h"
+
+namespace coexec::kernels {
+namespace {
+
+std::string OpName(RnnKind kind) { return kind == RnnKind::kLstm ? "LSTM" : "GRU"; }
+
+// b[gates * hidden] of the input's product, with the state's added where nothing comes between
+// them; none for an absent b.
+std::vector<float> InputBias(const float* b, const RnnShape& shape, RnnKind kind) {
+  const int64_t row = shape.gates * shape.hidden;
+  std::vector<float> bias(static_cast<size_t>(row), 0.0f);
+  if (b == nullptr) return bias;
+  const int64_t joined = kind == RnnKind::kGruResetLast ? 2 * shape.hidden : row;
+  for (int64_t i = 0; i < row; ++i) {
+    bias[static_cast<size_t>(i)] = i < joined ? b[i] + b[row + i] : b[i];
+  }
+  return bias;
+}
+
+// What the state's product of kGruResetLast adds before the reset gate.
+std::vector<float> StateBias(const float* b, const RnnShape& shape) {
+  const int64_t row = shape.gates * shape.hidden;
+  std::vector<float> bias(static_cast<size_t>(row), 0.0f);
+  if (b == nullptr) return bias;
+  for (int64_t i = 2 * shape.hidden; i < row; ++i) bias[static_cast<size_t>(i)] = b[row + i];
+  return bias;
+}
+
+}  // namespace
+
+RecurrentStep::RecurrentStep(const StepSpec& spec, RnnKind kind) : kind_(kind), shape_{} {
+  const std::vector<int64_t>& x = spec.inputs[0].shape;
+  const std::string& direction = spec.attrs.s("direction");
+  if (x.size() != 3) {
+    throw Unsupported(OpName(kind) + " takes x[steps, batch, inputs], not " + spec.inputs[0].str());
+  }
+  shape_ = {x[0],
+            x[1],
+            x[2],
+            spec.attrs.i("hidden_size"),
+            direction == "bidirectional" ? 2 : 1,
+            kind == RnnKind::kLstm ? 4 : 3};
+  CheckOperands(spec);
+  for (size_t i = 0; i < std::size(given_); ++i) given_[i] = spec.has(i);
+  for (size_t i = 0; i < spec.outputs.size() && i < std::size(wanted_); ++i) {
+    wanted_[i] = spec.outputs[i].present();
+  }
+  for (int64_t way = 0; way < shape_.ways; ++way) {
+    ways_.push_back(MakeWay(spec, way));
+    ways_.back().backwards = direction == "reverse" || way == 1;
+  }
+}
+
+void RecurrentStep::CheckOperands(const StepSpec& spec) const {
+  const RnnShape& s = shape_;
+  const int64_t row = s.gates * s.hidden;
+  const std::vector<int64_t> state = {s.ways, s.batch, s.hidden};
+  const std::vector<int64_t> expected[] = {{s.steps, s.batch, s.inputs},
+                                           {s.ways, row, s.inputs},
+                                           {s.ways, row, s.hidden},
+                                           {s.ways, 2 * row},
+                                           state,
+                                           state};
+  const char* const names[] = {"x", "w", "r", "b", "initial_h", "initial_c"};
+  for (size_t i = 0; i < spec.inputs.size() && i < std::size(expected); ++i) {
+    const TensorType& given = spec.inputs[i];
+    if (i > 2 && !given.present()) continue;
+    const TensorType fits = {DType::kF32, expected[i], given.layout};
+    if (given != fits) {
+      throw Unsupported(OpName(kind_) + ": " + names[i] + " must be " + fits.str() + ", not " +
+                        given.str());
+    }
+    if (i >= 1 && i <= 3 && !spec.constants[i]) {
+      throw Unsupported(OpName(kind_) + " needs a constant " + names[i]);
+    }
+  }
+}
+
+RnnWay RecurrentStep::MakeWay(const StepSpec& spec, int64_t index) const {
+  const int64_t row = shape_.gates * shape_.hidden;
+  const int64_t begin = index * row;
+  RnnWay way = {};
+  way.input = PackWeight(*spec.constants[1], begin, row, shape_.inputs);
+  const auto state = [&](int64_t first, int64_t features) {
+    way.state.push_back(PackWeight(*spec.constants[2], begin + first, features, shape_.hidden));
+  };
+  if (kind_ == RnnKind::kGruResetFirst) {
+    state(0, 2 * shape_.hidden);
+    state(2 * shape_.hidden, shape_.hidden);
+  } else {
+    state(0, row);
+  }
+  std::shared_ptr<const std::byte> held;
+  const float* b = nullptr;
+  if (spec.has(3)) {
+    held = spec.constants[3]->Dense();
+    b = reinterpret_cast<const float*>(held.get()) + index * 2 * row;
+  }
+  way.input_bias = InputBias(b, shape_, kind_);
+  if (kind_ == RnnKind::kGruResetLast) way.state_bias = StateBias(b, shape_);
+  return way;
+}
+
+}  // namespace coexec::kernels
