@@ -37,7 +37,9 @@ def _pytorch_half_pixel(at: Array, scale: float, _size: int, result: int) -> Arr
 def _half_pixel_symmetric(at: Array, scale: float, size: int, result: int) -> Array:
     adjustment = _F(result) / (_F(scale) * _F(size))
     offset = _F(size / 2) * (_F(1) - adjustment)
-    return offset + (at + _F(0.5)) / _F(scale) - _F(0.5)
+    # This one alone goes through double: ONNX Runtime rounds it once.
+    source = offset + (at + 0.5) / np.float64(_F(scale)) - 0.5
+    return source.astype(_F)
 
 
 _Coordinates = Callable[[Array, float, int, int], Array]
