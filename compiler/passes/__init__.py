@@ -1,0 +1,71 @@
+"""The passes, in the order they run. Each changes the graph in place and reports what it did.
+
+Pruning, when asked for, comes between REWRITES and FINISH: fused weights are what kernels see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from coexec.compiler.ir import Graph
+from coexec.compiler.ir.verify import verify
+from coexec.compiler.passes import (
+    digest,
+    drop_dead,
+    drop_identity,
+    fold_constants,
+    fold_reshape,
+    fold_transpose,
+    fuse_activation,
+    fuse_batch_norm,
+    fuse_bias,
+    fuse_pad,
+    fuse_residual,
+    recognize_activation,
+    sparsify,
+)
+from coexec.compiler.passes.rewrite import PassReport
+
+Pass = Callable[[Graph], PassReport]
+
+REWRITES: tuple[Pass, ...] = (
+    fold_constants.run,
+    drop_dead.run,
+    fold_reshape.run,
+    fold_transpose.run,
+    drop_identity.run,
+    fuse_pad.run,
+    fuse_bias.run,  # before the normalisation, which takes the bias with it
+    fuse_batch_norm.run,
+    fuse_bias.run,  # what was added after it
+    recognize_activation.run,
+    fuse_residual.run,
+    fuse_activation.run,
+    drop_dead.run,
+)
+FINISH: tuple[Pass, ...] = (sparsify.run, digest.run)
+PASSES: tuple[Pass, ...] = REWRITES + FINISH
+
+
+def run_passes(
+    graph: Graph, passes: Sequence[Pass] = PASSES, *, verified: bool = False
+) -> list[PassReport]:
+    """Runs the passes on the graph. With verified, the graph is checked before the first and
+    after each, which raises IrError."""
+    if verified:
+        verify(graph, "imported")
+    reports = []
+    for one in passes:
+        report = one(graph)
+        reports.append(report)
+        if verified:
+            _verify_after(graph, report.name)
+    return reports
+
+
+def _verify_after(graph: Graph, name: str) -> None:
+    # Fused parts stay until drop_dead takes them, so only from there is nothing unreachable.
+    stage = {"digest": "digested", "sparsify": "rewritten", "drop_dead": "rewritten"}
+    verify(graph, stage.get(name, "imported"))
+
+
+__all__ = ["FINISH", "PASSES", "REWRITES", "Pass", "PassReport", "run_passes"]

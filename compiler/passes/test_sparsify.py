@@ -1,0 +1,66 @@
+"""Layouts follow the zeros."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from coexec.compiler.ir import Array
+from coexec.compiler.passes import sparsify
+from coexec.compiler.passes.sparsify import choose_layout, layout_work
+from coexec.compiler.passes.test_support import Build, check_pass
+
+
+def _mask(kind: str, rows: int, columns: int, rng: np.random.Generator) -> Array:
+    if kind == "dense":
+        return np.ones((rows, columns), bool)
+    if kind == "scattered":
+        return rng.random((rows, columns)) < 0.1
+    mask = np.zeros((rows, columns), bool)  # strips of 16 rows that share their columns
+    for first in range(0, rows, 16):
+        mask[first : first + 16, rng.random(columns) < 0.1] = True
+    return mask[rng.permutation(rows)] if kind == "shuffled strips" else mask
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    [("dense", "dense"), ("scattered", "csr"), ("strips", "bcr"), ("shuffled strips", "bcr")],
+)
+def test_the_layout_that_fits_the_zeros(kind: str, layout: str) -> None:
+    b = Build()
+    w = b.weight(64, 96)
+    assert w.constant is not None
+    w.constant *= _mask(kind, 64, 96, b.rng)
+    graph = b.graph(b.gemm(b.input(2, 96), w))
+    check_pass(graph, sparsify.run, ["Gemm"], ["Gemm"])
+    assert w.type.layout == layout
+
+
+def test_which_operands_are_looked_at() -> None:
+    b = Build()
+    x = b.input(1, 16, 6, 6)
+    weights = [
+        b.weight(16, 16, 3, 3),
+        b.weight(16, 1, 3, 3),
+        b.weight(1, 12, 48),
+        b.weight(1, 12, 3),
+    ]
+    for w in weights:
+        assert w.constant is not None
+        w.constant *= b.rng.random(w.constant.shape) < 0.05
+    y = b.conv(b.conv(x, weights[0], pad=1), weights[1], group=16, pad=1)
+    seq = b.op("Reshape", y, shape=[12, 1, 48])
+    h = b.ops("LSTM", seq, weights[2], weights[3], hidden_size=3, direction="forward")
+    graph = b.graph(h[0])
+    report = check_pass(graph, sparsify.run, ["Conv", "Conv", "Reshape", "LSTM"], [
+        "Conv", "Conv", "Reshape", "LSTM"])  # fmt: skip
+    assert [w.type.layout for w in weights] == ["csr", "dense", "csr", "csr"]
+    assert report.done[0].startswith("Conv_")
+
+
+def test_work_is_counted_as_documented() -> None:
+    matrix = np.zeros((8, 10), np.float32)
+    matrix[0, 0] = matrix[7, 9] = 1.0
+    assert layout_work(matrix, 4) == {"dense": 80.0, "bcr": 8.0, "csr": 4.0}
+    assert choose_layout({"dense": 100.0, "bcr": 71.0, "csr": 90.0}) == "dense"
+    assert choose_layout({"dense": 100.0, "bcr": 69.0, "csr": 90.0}) == "bcr"
+    assert choose_layout(layout_work(np.zeros((0, 0), np.float32), 8)) == "dense"
