@@ -1,0 +1,93 @@
+"""Random programs: whatever the memory plan shares or writes in place, results stay right."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coexec.kernels.program import format
+from coexec.kernels.program.errors import RunError
+from coexec.kernels.program.runner import Runner
+from coexec.kernels.program.weights import StoredConstant
+from coexec.protos import program_pb2
+
+_SHAPES = ([2, 3, 4], [6, 4], [24])
+_CONSTANT = np.arange(24, dtype=np.float32) / 7
+
+
+def _type(shape: list[int]) -> program_pb2.TensorType:
+    return program_pb2.TensorType(dtype="f32", shape=shape, layout="dense")
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> program_pb2.Program:
+    """Chains and diamonds of Add, Neg and Reshape over one input and one constant."""
+    program = program_pb2.Program(name="random")
+    program.tensors.add(name="t0", type=_type(_SHAPES[0]))
+    program.tensors.add(name="t1", type=_type(_SHAPES[0]), constant=True, digest=b"c")
+    program.inputs.append(0)
+    for i in range(2, 2 + draw(st.integers(1, 9))):
+        op = draw(st.sampled_from(["Add", "Neg", "Reshape"]))
+        a = draw(st.integers(0, i - 1))
+        shape = list(program.tensors[a].type.shape)
+        inputs = [a]
+        if op == "Reshape":
+            shape = draw(st.sampled_from(_SHAPES))
+        if op == "Add":
+            same = [k for k in range(i) if list(program.tensors[k].type.shape) == shape]
+            inputs.append(draw(st.sampled_from(same)))
+        program.tensors.add(name=f"t{i}", type=_type(shape))
+        layer = program.layers.add(name=f"l{i}", op=op, inputs=inputs, outputs=[i])
+        if op == "Reshape":
+            layer.attrs["shape"].ints.values.extend(shape)
+    made = range(2, len(program.tensors))
+    program.outputs.extend(draw(st.lists(st.sampled_from(made), min_size=1, unique=True)))
+    return program
+
+
+def _expected(program: program_pb2.Program, x: np.ndarray) -> dict[str, np.ndarray]:
+    values = {0: x, 1: _CONSTANT.reshape(_SHAPES[0])}
+    for layer in program.layers:
+        a, *rest = (values[i] for i in layer.inputs)
+        result = -a if layer.op == "Neg" else a + rest[0] if rest else a
+        values[layer.outputs[0]] = result.reshape(program.tensors[layer.outputs[0]].type.shape)
+    return {program.tensors[i].name: values[i] for i in program.outputs}
+
+
+def _runner(program: program_pb2.Program, threads: int = 1) -> Runner:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "random.coexec"
+        format.save(program, [StoredConstant(b"c", "f32", "dense", _CONSTANT)], path)
+        return Runner(format.load(path), threads)
+
+
+@settings(deadline=None)
+@given(programs())
+def test_a_program_gives_what_its_layers_say(program: program_pb2.Program) -> None:
+    runner = _runner(program)
+    x = np.random.default_rng(0).standard_normal(_SHAPES[0]).astype(np.float32)
+    kept = x.copy()
+    for _ in range(2):  # the second run finds the memory of the first
+        got = runner.run({"t0": x})
+        for name, want in _expected(program, x).items():
+            np.testing.assert_array_equal(got[name], want)
+    np.testing.assert_array_equal(x, kept)
+
+
+def test_inputs_that_do_not_fit_are_named() -> None:
+    program = program_pb2.Program(name="neg")
+    program.tensors.add(name="x", type=_type([2, 2]))
+    program.tensors.add(name="y", type=_type([2, 2]))
+    program.layers.add(name="neg", op="Neg", inputs=[0], outputs=[1])
+    program.inputs.append(0)
+    program.outputs.append(1)
+    runner = _runner(program)
+    with pytest.raises(RunError, match=r"inputs \['z'\] given, the model takes \['x'\]"):
+        runner.run({"z": np.zeros((2, 2), np.float32)})
+    with pytest.raises(RunError, match=r"input 'x': float64\[2, 2\] given, f32\[2, 2\] expected"):
+        runner.run({"x": np.zeros((2, 2))})
+    with pytest.raises(RunError, match=r"float32\[3\] given"):
+        runner.run({"x": np.zeros(3, np.float32)})
