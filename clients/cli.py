@@ -1,0 +1,240 @@
+"""The subcommands that talk to a running daemon."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .calls import ModelMetadata, Result
+from .client import Client
+from .codec import Array, decode, item_bytes
+from .errors import CoexecError
+from .facts import facts, reuse_text, statistics_table, table, top_text, trace
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_Run = Callable[[Client, argparse.Namespace], None]
+
+
+def register(subparsers: "Subparsers") -> None:
+    """Add models, load, unload, infer, stats, top, reuse and timeline.
+
+    Each sets `run`, which takes the parsed options and returns the exit status.
+    """
+    models = _add(subparsers, "models", _models, "list the models", "coexec models --json")
+    _add_json(models)
+    load = _add(subparsers, "load", _load, "load a model", "coexec load detect --onnx detect.onnx")
+    load.add_argument("model")
+    load.add_argument(
+        "--onnx", type=Path, metavar="FILE", help="send this model; else the repository's is loaded"
+    )
+    unload = _add(subparsers, "unload", _unload, "unload a model", "coexec unload detect")
+    unload.add_argument("model")
+    _add_infer(subparsers)
+    stats = _add(subparsers, "stats", _stats, "counts and durations", "coexec stats detect")
+    stats.add_argument("model", nargs="?", default="", help="all models if not given")
+    _add_json(stats)
+    top = _add(subparsers, "top", _top, "watch the daemon work", "coexec top --period 2")
+    top.add_argument("--period", type=float, default=1.0, metavar="S", help="seconds (default: 1)")
+    top.add_argument("--count", type=int, default=0, metavar="N", help="stop after N snapshots")
+    reuse = _add(subparsers, "reuse", _reuse, "what models share", "coexec reuse --json")
+    _add_json(reuse)
+    timeline = _add(
+        subparsers,
+        "timeline",
+        _timeline,
+        "write what ran when, for chrome://tracing or ui.perfetto.dev",
+        "coexec timeline --window 0.5 --output trace.json",
+    )
+    timeline.add_argument("--output", "-o", type=Path, required=True, metavar="FILE")
+    timeline.add_argument(
+        "--window", type=float, default=0.0, metavar="S", help="the last S seconds (default: all)"
+    )
+
+
+def _add_infer(subparsers: "Subparsers") -> None:
+    infer = _add(
+        subparsers,
+        "infer",
+        _infer,
+        "run one model, or several on the same inputs",
+        "coexec infer scene_classify scene_count --input image=frame.npy",
+    )
+    infer.add_argument("models", nargs="+", metavar="MODEL")
+    infer.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=FILE.npy|random",
+        help="inputs not named are random",
+    )
+    infer.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
+    infer.add_argument("--deadline-us", type=int, metavar="N", help="refuse if it takes longer")
+    infer.add_argument("--save", type=Path, metavar="FILE.npz", help="write the outputs")
+    _add_json(infer)
+
+
+def _add(
+    subparsers: "Subparsers", name: str, run: _Run, text: str, example: str
+) -> argparse.ArgumentParser:
+    parser = subparsers.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--address", metavar="ADDR", help="unix:PATH or HOST:PORT (default: the default socket)"
+    )
+    parser.set_defaults(run=lambda options: _connected(run, options))
+    return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _connected(run: _Run, options: argparse.Namespace) -> int:
+    """Run a command with a client; its exit status."""
+    try:
+        with Client(options.address) as client:
+            run(client, options)
+    except (CoexecError, ValueError, OSError) as error:
+        print(f"coexec: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _models(client: Client, options: argparse.Namespace) -> None:
+    models = client.models()
+    if options.json:
+        print(json.dumps([vars(model) for model in models]))
+    else:
+        rows = [(m.name, m.version, m.state, m.reason) for m in models]
+        print(table(("model", "version", "state", "reason"), rows))
+
+
+def _load(client: Client, options: argparse.Namespace) -> None:
+    onnx = options.onnx
+    client.load(options.model, files={"1/model.onnx": onnx.read_bytes()} if onnx else None)
+    print(f"{options.model} is loaded")
+
+
+def _unload(client: Client, options: argparse.Namespace) -> None:
+    client.unload(options.model)
+    print(f"{options.model} is unloaded")
+
+
+def _random(datatype: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    sides = [max(1, side) for side in shape]
+    if datatype == "BYTES":
+        return np.full(sides, b"coexec", object)
+    if datatype.startswith("FP"):
+        return rng.random(sides).astype(f"f{item_bytes(datatype)}")
+    zeros = decode(datatype, sides, bytes(int(np.prod(sides)) * (item_bytes(datatype) or 1)))
+    return rng.integers(0, 2, sides).astype(zeros.dtype)
+
+
+def _inputs(metadata: list[ModelMetadata], options: argparse.Namespace) -> dict[str, Array]:
+    """What --input says, and random data of a fitting shape for the rest."""
+    given: dict[str, str] = {}
+    for text in options.input:
+        name, separator, source = text.partition("=")
+        if not separator:
+            raise ValueError(f"--input {text}: write NAME=FILE.npy or NAME=random")
+        given[name] = source
+    wanted = {info.name: info for model in metadata for info in model.inputs}
+    if unknown := given.keys() - wanted.keys():
+        known = ", ".join(wanted)
+        raise ValueError(f"no input is called {', '.join(sorted(unknown))}; there are {known}")
+    rng = np.random.default_rng(options.seed)
+    inputs: dict[str, Array] = {}
+    for name, info in wanted.items():
+        source = given.get(name, "random")
+        if source == "random":
+            inputs[name] = _random(info.datatype, info.shape, rng)
+        else:
+            inputs[name] = np.load(source, allow_pickle=False)
+    return inputs
+
+
+def _infer(client: Client, options: argparse.Namespace) -> None:
+    inputs = _inputs([client.metadata(model) for model in options.models], options)
+    results: dict[str, Result] = {}
+    if len(options.models) == 1:
+        name = options.models[0]
+        results[name] = client.infer(name, inputs, deadline_us=options.deadline_us)
+    else:
+        many = client.infer_many(options.models, inputs, deadline_us=options.deadline_us)
+        for name, answer in many.items():
+            if isinstance(answer, CoexecError):
+                raise answer
+            results[name] = answer
+    if options.save:
+        arrays: dict[str, Any] = {
+            f"{name}.{output}": array
+            for name, result in results.items()
+            for output, array in result.items()
+        }
+        np.savez(options.save, **arrays)
+    if options.json:
+        print(json.dumps({name: _result_facts(result) for name, result in results.items()}))
+        return
+    for name, result in results.items():
+        print(f"{name}/{result.version} by {result.transport}")
+        for output, array in result.items():
+            start = np.array2string(array.ravel()[:8], precision=4, separator=", ")
+            print(f"  {output}: {array.dtype}{list(array.shape)} {start}")
+
+
+def _result_facts(result: Result) -> dict[str, Any]:
+    outputs = {
+        name: {
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "values": [
+                item.decode(errors="replace") if isinstance(item, bytes) else item
+                for item in array.ravel().tolist()
+            ],
+        }
+        for name, array in result.items()
+    }
+    return {"version": result.version, "transport": result.transport, "outputs": outputs}
+
+
+def _stats(client: Client, options: argparse.Namespace) -> None:
+    models = client.statistics(options.model)
+    if options.json:
+        print(json.dumps([facts(model) for model in models]))
+    else:
+        print(statistics_table(models))
+
+
+def _top(client: Client, options: argparse.Namespace) -> None:
+    before = None
+    for count, now in enumerate(client.watch_statistics(options.period), 1):
+        if sys.stdout.isatty():
+            print("\x1b[H\x1b[2J", end="")
+        print(top_text(now, before), flush=True)
+        if count == options.count:
+            return
+        before = now
+
+
+def _reuse(client: Client, options: argparse.Namespace) -> None:
+    report = client.reuse_report()
+    print(json.dumps(facts(report)) if options.json else reuse_text(report))
+
+
+def _timeline(client: Client, options: argparse.Namespace) -> None:
+    window = client.timeline(options.window)
+    options.output.write_text(json.dumps(trace(window)))
+    print(f"{len(window.spans)} steps written to {options.output}")

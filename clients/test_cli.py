@@ -1,0 +1,128 @@
+"""The subcommands against the small server."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coexec.clients import cli
+from coexec.clients.codec import decode, encode
+from coexec.clients.conftest import Fake
+
+
+def _run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    cli.register(parser.add_subparsers(required=True))
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+def test_models(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("models", "--address", fake[1]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "model   version  state  reason",
+        "double  1        READY",
+    ]
+    assert _run("models", "--json", "--address", fake[1]) == 0
+    (model,) = json.loads(capsys.readouterr().out)
+    assert model == {"name": "double", "version": "1", "state": "READY", "reason": ""}
+
+
+def test_load_and_unload(fake: Fake, tmp_path: Path) -> None:
+    daemon, address = fake
+    (tmp_path / "m.onnx").write_bytes(b"onnx")
+    assert _run("load", "m", "--onnx", str(tmp_path / "m.onnx"), "--address", address) == 0
+    assert daemon.requests[-1].parameters["file:1/model.onnx"].bytes_param == b"onnx"
+    assert _run("load", "m", "--address", address) == 0
+    assert not daemon.requests[-1].parameters
+    assert _run("unload", "m", "--address", address) == 0
+    assert _run("load", "m", "--onnx", str(tmp_path / "absent"), "--address", address) == 1
+
+
+def test_infer_one_from_a_file(
+    fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake[0].output_shape = [3]
+    np.save(tmp_path / "x.npy", np.array([1, 2, 3], np.float32))
+    arguments = ["infer", "double", "--input", f"x={tmp_path}/x.npy", "--address", fake[1]]
+    assert _run(*arguments, "--json", "--save", str(tmp_path / "y.npz")) == 0
+    answer = json.loads(capsys.readouterr().out)["double"]
+    assert answer["transport"] == "message"
+    assert answer["outputs"]["y"] == {"dtype": "float32", "shape": [3], "values": [2, 4, 6]}
+    assert np.load(tmp_path / "y.npz")["double.y"].tolist() == [2, 4, 6]
+    assert _run(*arguments) == 0
+    assert "y: float32[3] [2., 4., 6.]" in capsys.readouterr().out
+
+
+def test_infer_several_at_random(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("infer", "double", "pair", "--input", "x=random", "--address", fake[1]) == 1
+    assert "double" not in capsys.readouterr().out  # the fake takes one input, pair has two
+    assert _run("infer", "double", "twice", "--json", "--address", fake[1]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert answers["double"]["outputs"] == answers["twice"]["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["double", "--input", "x"], "write NAME=FILE.npy"),
+        (["double", "--input", "q=random"], "no input is called q; there are x"),
+        (["double", "--input", "x=/absent.npy"], "/absent.npy"),
+        (["absent"], "model 'absent' is not known"),
+    ],
+)
+def test_mistakes_are_told(
+    fake: Fake, capsys: pytest.CaptureFixture[str], extra: list[str], message: str
+) -> None:
+    assert _run("infer", *extra, "--address", fake[1]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("datatype", ["BYTES", "BOOL", "INT64", "FP16", "BF16", "UINT8"])
+def test_random_inputs_have_the_models_type(datatype: str) -> None:
+    array = cli._random(datatype, (-1, 3), np.random.default_rng(0))
+    assert array.shape == (1, 3)
+    assert decode(datatype, (1, 3), encode(array)).dtype == array.dtype
+
+
+def test_stats_reuse_and_top(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("stats", "double", "--json", "--address", fake[1]) == 0
+    (stats,) = json.loads(capsys.readouterr().out)
+    assert stats["inference_count"] == 3
+    assert stats["inference_stats"]["success"] == {"count": 0, "ns": 0}
+    assert _run("stats", "--address", fake[1]) == 0
+    capsys.readouterr()
+    assert _run("reuse", "--address", fake[1]) == 0
+    text = capsys.readouterr().out
+    assert "2.50 MB of weights and 1.500 s of computation saved" in text
+    assert "a/1 + b/1                2   2000" in text
+    assert _run("reuse", "--json", "--address", fake[1]) == 0
+    assert json.loads(capsys.readouterr().out)["segments"][0]["hits"] == 9
+    assert _run("top", "--count", "2", "--period", "0.1", "--address", fake[1]) == 0
+    text = capsys.readouterr().out
+    assert "lanes: cpu0 25%" in text
+    assert "a/1      30.0        30" in text
+    assert _run("top", "--address", fake[1]) == 1  # the fake stops after two
+    assert "too many watchers" in capsys.readouterr().err
+
+
+def test_timeline_is_a_trace(
+    fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.json"
+    assert _run("timeline", "-o", str(path), "--window", "0.25", "--address", fake[1]) == 0
+    assert "2 steps written" in capsys.readouterr().out
+    events = json.loads(path.read_text())["traceEvents"]
+    assert [event["args"]["name"] for event in events[:2]] == ["cpu0", "cpu1"]
+    assert [event["tid"] for event in events[2:]] == [1, 0]
+    assert events[2]["dur"] == 250_000
+
+
+def test_every_command_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("models", "load", "unload", "infer", "stats", "top", "reuse", "timeline"):
+        with pytest.raises(SystemExit) as end:
+            _run(name, "--help")
+        assert end.value.code == 0
+        assert f"coexec {name}" in capsys.readouterr().out
