@@ -24,7 +24,7 @@ def layout_work(matrix: Array, strip_rows: int) -> dict[str, float]:
     """Multiply-adds per input column vector, weighted as above, for w[rows, columns]."""
     mask = matrix != 0
     packed = np.packbits(mask, axis=1)
-    order = np.lexsort(packed.T[::-1]) if packed.size else np.arange(len(mask))
+    order = np.lexsort(packed.T[::-1])
     return {
         "dense": float(matrix.size),
         "bcr": float(min(_strip_work(mask, strip_rows), _strip_work(mask[order], strip_rows))),
@@ -51,11 +51,9 @@ def run(graph: Graph) -> PassReport:
         where = f"{layer.name}.{operand}"
         work = layout_work(as_matrix(layer.op, value.constant), strip_rows)
         layout = choose_layout(work)
-        shares = ", ".join(
-            f"{name} {work[name] / work['dense']:.2f}" for name in ("bcr", "csr") if work["dense"]
-        )
+        shares = ", ".join(f"{name} {work[name] / work['dense']:.2f}" for name in ("bcr", "csr"))
         if layout == "dense":
-            if shares and min(work["bcr"], work["csr"]) < work["dense"]:
+            if min(work["bcr"], work["csr"]) < work["dense"]:
                 report.refused.append(f"{where}: stays dense, work {shares} of dense")
             continue
         value.type = type(value.type)(value.type.dtype, value.type.shape, layout)

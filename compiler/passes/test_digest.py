@@ -55,7 +55,9 @@ def test_the_position_of_the_input_matters() -> None:
 def test_a_layout_changes_what_is_computed_but_not_the_weight() -> None:
     dense, sparse = _net("a."), _net("a.", layout="csr")
     weights = [g.layers[0].inputs[1] for g in (dense, sparse)]
-    assert weights[0] and weights[1] and weights[0].digest == weights[1].digest
+    assert weights[0]
+    assert weights[1]
+    assert weights[0].digest == weights[1].digest
     assert _computed(dense)[0] != _computed(sparse)[0]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 from coexec.compiler.ir import Array, Graph, Layer, Value
 from coexec.compiler.passes.linear import operand
 
@@ -21,15 +20,17 @@ class Weight(NamedTuple):
 
 
 def sparse_weights(graph: Graph) -> Iterator[Weight]:
-    """The constant f32 weights that have sparse kernels, in the layers' order: of Conv without
-    groups, Gemm, LSTM and GRU. A value that several layers read comes once per reader."""
+    """The constant, non-empty f32 weights that have sparse kernels, in the layers' order: of Conv
+    without groups, Gemm, LSTM and GRU. A value that several layers read comes once per reader."""
     for layer in graph.layers:
         if layer.op not in STRIP_ROWS or layer.attrs.get("group", 1) != 1:
             continue
         names = ("w", "r") if layer.op in ("LSTM", "GRU") else ("w",)
         for index, name in enumerate(names, start=1):
             value = operand(layer, index)
-            if value is not None and value.constant is not None and value.type.dtype == "f32":
+            if value is None or value.constant is None or value.type.dtype != "f32":
+                continue
+            if value.constant.size:
                 yield Weight(layer, name, value, STRIP_ROWS[layer.op])
 
 
@@ -38,4 +39,4 @@ def as_matrix(op: str, array: Array) -> Array:
     [D*G, I]."""
     if op in ("LSTM", "GRU"):
         return array.reshape(-1, array.shape[-1])
-    return array.reshape(array.shape[0], -1) if array.size else np.zeros((0, 0), array.dtype)
+    return array.reshape(array.shape[0], -1)
