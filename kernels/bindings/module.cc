@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/base/buffer.h"
 #include "kernels/base/isa.h"
@@ -25,6 +26,8 @@ namespace coexec::kernels {
 namespace {
 
 using Bytes = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+// What is only read may be a read-only array: a constant, or bytes that arrived in a message.
+using ConstBytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstantPtr = std::shared_ptr<const Constant>;
 
 const std::byte* At(const std::shared_ptr<MappedFile>& file, int64_t offset, int64_t bytes) {
@@ -60,7 +63,7 @@ ConstantPtr SparseConstant(TensorType type, std::shared_ptr<MappedFile> file, in
   });
 }
 
-ConstantPtr CopiedConstant(TensorType type, Bytes data) {
+ConstantPtr CopiedConstant(TensorType type, ConstBytes data) {
   if (static_cast<int64_t>(data.size()) != type.bytes()) {
     throw std::invalid_argument("constant: " + type.str() + " does not hold " +
                                 std::to_string(data.size()) + " bytes");
@@ -88,22 +91,24 @@ std::shared_ptr<Step> NewStep(const std::string& op, std::map<std::string, Attr>
 }
 
 // Runs all steps; returns the microseconds of each.
-std::vector<double> RunSegment(const Segment& segment, const std::vector<Bytes>& inputs,
+std::vector<double> RunSegment(const Segment& segment, const std::vector<ConstBytes>& inputs,
                                const std::vector<Bytes>& outputs, Team& team) {
-  const auto pointers = [](const std::vector<Bytes>& arrays, const std::vector<TensorType>& types) {
+  const auto pointers = []<typename Array>(const std::vector<Array>& arrays,
+                                           const std::vector<TensorType>& types) {
+    using Byte = std::conditional_t<std::is_same_v<Array, Bytes>, std::byte, const std::byte>;
     if (arrays.size() != types.size()) throw std::invalid_argument("wrong number of arrays");
-    std::vector<std::byte*> result;
+    std::vector<Byte*> result;
     for (size_t i = 0; i < arrays.size(); ++i) {
       if (static_cast<int64_t>(arrays[i].size()) != types[i].bytes()) {
         throw std::invalid_argument("array " + std::to_string(i) + " has " +
                                     std::to_string(arrays[i].size()) + " bytes, expected " +
                                     types[i].str());
       }
-      result.push_back(reinterpret_cast<std::byte*>(arrays[i].data()));
+      result.push_back(reinterpret_cast<Byte*>(arrays[i].data()));
     }
     return result;
   };
-  const std::vector<std::byte*> in = pointers(inputs, segment.inputs());
+  const std::vector<const std::byte*> in = pointers(inputs, segment.inputs());
   const std::vector<std::byte*> out = pointers(outputs, segment.outputs());
   std::vector<double> step_us;
   nb::gil_scoped_release release;
