@@ -46,7 +46,9 @@ def partition(imported: Imported, kernels: Kernels, name: str) -> Graph | None:
     if imported.items and all(plan.reason):
         return None
     layers = _layers(plan, imported)
-    return Graph(name, imported.inputs, _results(imported, layers, kernels), layers)
+    graph = Graph(name, imported.inputs, _results(imported, layers, kernels), layers)
+    _name_apart(graph)
+    return graph
 
 
 def whole_model(model: onnx.ModelProto, signature: Signature, name: str, reason: str) -> Graph:
@@ -272,6 +274,29 @@ def _copied(
         )
     layers.append(layer)
     return target
+
+
+def _name_apart(graph: Graph) -> None:
+    """Gives every layer and every value a name of its own; inputs and outputs keep theirs."""
+    layer_names: set[str] = set()
+    for layer in graph.layers:
+        layer.name = _free(layer.name, layer_names)
+    fixed = {*graph.inputs, *graph.outputs}
+    names = {value.name for value in fixed}
+    inner = (v for layer in graph.layers for v in (*layer.inputs, *layer.outputs) if v is not None)
+    for value in dict.fromkeys(inner):
+        if value not in fixed:
+            value.name = _free(value.name, names)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or one made from it, that is not taken; it is taken from now on."""
+    free, count = name, 1
+    while free in taken:
+        count += 1
+        free = f"{name}_{count}"
+    taken.add(free)
+    return free
 
 
 def _serialized(model: onnx.ModelProto, name: str) -> bytes:

@@ -1,8 +1,10 @@
 """ONNX to layer IR."""
 
-from coexec.compiler.onnx_import.importer import Imported, Item, import_model
+from coexec.compiler.onnx_import.importer import Imported, Item, WholeModelError, import_model
+from coexec.compiler.onnx_import.prepare import prepare
 from coexec.compiler.onnx_import.read import Source, read_model
 from coexec.compiler.onnx_import.signature import (
+    Shape,
     Signature,
     TensorSpec,
     read_signature,
@@ -12,10 +14,13 @@ from coexec.compiler.onnx_import.signature import (
 __all__ = [
     "Imported",
     "Item",
+    "Shape",
     "Signature",
     "Source",
     "TensorSpec",
+    "WholeModelError",
     "import_model",
+    "prepare",
     "read_model",
     "read_signature",
     "signature_of",

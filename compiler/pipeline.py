@@ -1,0 +1,194 @@
+"""An ONNX file in, a compiled model out."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coexec.compiler.describe import Description, describe
+from coexec.compiler.errors import CompileError
+from coexec.compiler.ir.graph import Graph, Layer, TensorType, Value
+from coexec.compiler.ir.ops import ONNX_RUNTIME
+from coexec.compiler.native import Kernels
+from coexec.compiler.onnx_import import (
+    Shape,
+    Signature,
+    Source,
+    WholeModelError,
+    import_model,
+    prepare,
+    read_model,
+    signature_of,
+)
+from coexec.compiler.partition import partition, whole_model
+from coexec.compiler.passes import FINISH, REWRITES, Pass, PassReport
+from coexec.compiler.program import to_program
+from coexec.kernels.program import format
+from coexec.kernels.program.errors import FormatError, RunError
+from coexec.kernels.program.onnx_layer import OnnxLayer
+from coexec.protos import program_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """shapes: of inputs with dynamic dimensions, by name. name: the model's, its file's stem
+    when empty. profile: time every layer, for `inspect` and for the scheduler's costs."""
+
+    name: str = ""
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    profile: bool = True
+
+
+@dataclass(slots=True)
+class CompileReport:
+    """What became of a model. seconds: by stage. passes: what each rewrote, and what was undone
+    because no kernel took the result."""
+
+    name: str
+    target: Path
+    description: Description | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    passes: dict[str, int] = field(default_factory=dict)
+    undone: list[str] = field(default_factory=list)
+
+
+def compile_model(model: Path, target: Path, options: CompileOptions) -> CompileReport:
+    """Compiles the ONNX file `model` into the folder `target`, replacing what is there. Raises
+    CompileError when it cannot be, with what would help."""
+    report = CompileReport(options.name or model.stem, target, None)
+    with _timed(report, "read"):
+        source = read_model(model)
+        signature = signature_of(source.model)
+    kernels = Kernels()
+    with _timed(report, "import"):
+        graph = _to_graph(source, signature, options, kernels, report.name)
+    with _timed(report, "passes"):
+        _run_passes(graph, REWRITES, kernels, report)
+        _run_passes(graph, FINISH, kernels, report)
+    program, constants = to_program(graph, source.sha256, {"shapes": _shapes_text(options)})
+    try:
+        if options.profile:
+            with _timed(report, "profile"), tempfile.TemporaryDirectory() as folder:
+                draft = Path(folder) / "draft.coexec"
+                format.save(program, constants, draft)
+                report.description = describe(format.load(draft))
+            for layer, described in zip(program.layers, report.description.layers, strict=True):
+                layer.measured_us = described.measured_us
+        with _timed(report, "save"):
+            format.save(program, constants, target)
+    except (FormatError, RunError) as error:
+        raise CompileError(f"{report.name}: {error}") from error
+    except OSError as error:
+        raise CompileError(f"{report.name}: {target} cannot be written: {error}") from error
+    return report
+
+
+def _to_graph(
+    source: Source, signature: Signature, options: CompileOptions, kernels: Kernels, name: str
+) -> Graph:
+    """Layers, with what is not native in ONNX Runtime layers; one layer for the whole model when
+    nothing is, or when it cannot be taken apart. What ONNX Runtime gets, it has accepted."""
+    reason = source.model_error or _why_whole(signature)
+    if not reason:
+        shapes = signature.bind(name, options.shapes)
+        try:
+            graph = partition(import_model(prepare(source.model, shapes)), kernels, name)
+            if graph is not None:
+                problem = _refused_by_runtime(graph)
+                if not problem:
+                    return graph
+                reason = f"ONNX Runtime takes it only whole ({problem})"
+            else:
+                reason = "no layer has a native kernel"
+        except WholeModelError as error:
+            reason = str(error)
+    graph = whole_model(source.model, signature, name, reason)
+    problem = _refused_by_runtime(graph)
+    if problem:
+        raise CompileError(
+            f"{name}: {source.model_error or reason}; and {problem}. Check the file with "
+            "onnx.checker, or export it again"
+        )
+    return graph
+
+
+def _why_whole(signature: Signature) -> str:
+    for spec in (*signature.inputs, *signature.outputs):
+        if spec.type.dtype in ("opaque", "string", "bf16"):
+            return f"{spec} is nothing native layers take"
+    return ""
+
+
+def _refused_by_runtime(graph: Graph) -> str:
+    """What ONNX Runtime says against a layer it is given; "" when it takes them all."""
+    for layer in graph.layers:
+        if layer.op == ONNX_RUNTIME:
+            try:
+                OnnxLayer(program_pb2.Layer(name=layer.name, onnx_model=layer.onnx_model))
+            except RunError as error:
+                return str(error)
+    return ""
+
+
+def _run_passes(
+    graph: Graph, passes: Sequence[Pass], kernels: Kernels, report: CompileReport
+) -> None:
+    """A pass whose result no kernel takes is undone: every layer stays runnable."""
+    for one in passes:
+        before = _copies(graph.layers), list(graph.outputs)
+        stored = _constants(graph)
+        done: PassReport = one(graph)
+        refused = _refused_by_kernels(graph, kernels) if done.done else ""
+        if refused:
+            graph.layers, graph.outputs = before
+            for value, type in stored:
+                value.type = type
+            report.undone.append(f"{done.name}: {refused}")
+        else:
+            report.passes[done.name] = report.passes.get(done.name, 0) + len(done.done)
+
+
+def _copies(layers: Sequence[Layer]) -> list[Layer]:
+    return [
+        Layer(
+            layer.op,
+            layer.name,
+            list(layer.inputs),
+            list(layer.outputs),
+            dict(layer.attrs),
+            layer.onnx_model,
+            layer.why_not_native,
+        )
+        for layer in layers
+    ]
+
+
+def _constants(graph: Graph) -> list[tuple[Value, TensorType]]:
+    """Each constant with the type, hence the layout, it has now."""
+    operands = {v: v.type for layer in graph.layers for v in layer.inputs if v is not None}
+    return [(value, type) for value, type in operands.items() if value.constant is not None]
+
+
+def _refused_by_kernels(graph: Graph, kernels: Kernels) -> str:
+    for layer in graph.layers:
+        problem = "" if layer.op == ONNX_RUNTIME else kernels.why_not(layer)
+        if problem:
+            return f"{layer.name} ({layer.op}): {problem}"
+    return ""
+
+
+def _shapes_text(options: CompileOptions) -> str:
+    """The options' own notation: one NAME=1,3,224,224 per input, by name."""
+    shapes = sorted(options.shapes.items())
+    return " ".join(f"{name}={','.join(map(str, shape))}" for name, shape in shapes)
+
+
+@contextmanager
+def _timed(report: CompileReport, stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    report.seconds[stage] = report.seconds.get(stage, 0.0) + time.perf_counter() - start
