@@ -1,0 +1,95 @@
+"""Which weights to keep: masks over a weight matrix [rows, columns], True where it stays. What
+is zero already stays zero and counts towards the rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from coexec.compiler.ir import Array
+
+Mask = npt.NDArray[np.bool_]
+
+# Removing in rounds and ranking anew in between, so that a row is judged by what its columns
+# left of it. More rounds change little.
+_ROUNDS = 8
+# A row goes when its mean square is below a quarter of the weakest column's: rows of a strip
+# share their columns, so the kernels gain from every column and only from rows that end up empty.
+_ROW_PRICE = 4.0
+
+
+def unstructured_mask(w: Array, rate: float) -> Mask:
+    """Removes the smallest magnitudes: Han et al., arXiv 1506.02626."""
+    removed = round(rate * w.size)
+    keep = np.asarray(w != 0)
+    if removed > w.size - np.count_nonzero(keep):
+        smallest = np.argpartition(np.abs(w), removed - 1, axis=None)[:removed]
+        keep.reshape(-1)[smallest] = False
+    return keep
+
+
+def bcr_mask(w: Array, rate: float, block_rows: int, block_columns: int) -> Mask:
+    """Block-based column-row pruning: GRIM, Niu et al., arXiv 2108.11033, section 3. The matrix
+    is cut into blocks, and inside each block whole rows and whole columns go. Rows and columns
+    of all blocks are ranked together by the mean square of the weights they still have, a row's
+    counted four times; the share removed reaches the rate and exceeds it by less than one row or
+    column of a block."""
+    blocks = _Blocks(w, block_rows, block_columns)
+    target = round(rate * w.size)
+    start = w.size - blocks.alive_count()
+    for turn in range(1, _ROUNDS + 1):
+        goal = start + round((target - start) * turn / _ROUNDS)
+        while (missing := goal - (w.size - blocks.alive_count())) > 0:
+            if not blocks.remove_weakest(missing, at_least_one=turn == _ROUNDS):
+                break
+    return blocks.mask(w.shape)
+
+
+class _Blocks:
+    """The matrix as [block row, block column, row, column], and which rows and columns of each
+    block are left. Weights that are zero, or lie beyond the matrix, count as gone."""
+
+    def __init__(self, w: Array, block_rows: int, block_columns: int) -> None:
+        rows, columns = w.shape
+        padded = np.pad(w, ((0, -rows % block_rows), (0, -columns % block_columns)))
+        shape = (padded.shape[0] // block_rows, block_rows, -1, block_columns)
+        cut = np.ascontiguousarray(padded.reshape(shape).transpose(0, 2, 1, 3))
+        self._present = (cut != 0).astype(np.float32)
+        self._energy = np.square(cut, dtype=np.float32)
+        self._rows = np.ones(cut.shape[:3], np.float32)
+        self._columns = np.ones((*cut.shape[:2], block_columns), np.float32)
+
+    def _sums(self, of: Array) -> tuple[Array, Array]:
+        """Per row over its remaining columns, and per column over its remaining rows."""
+        rows = np.matmul(of, self._columns[..., None])[..., 0] * self._rows
+        columns = np.matmul(self._rows[:, :, None, :], of)[:, :, 0, :] * self._columns
+        return rows, columns
+
+    def alive_count(self) -> int:
+        rows, _ = self._sums(self._present)
+        return int(rows.sum(dtype=np.float64))
+
+    def remove_weakest(self, missing: int, at_least_one: bool) -> bool:
+        """Removes the weakest rows and columns that hold at most `missing` weights together, or
+        the weakest one alone when even that holds more and at_least_one asks for it. False when
+        nothing went."""
+        row_count, column_count = self._sums(self._present)
+        row_energy, column_energy = self._sums(self._energy)
+        count = np.concatenate([row_count.ravel(), column_count.ravel()])
+        energy = np.concatenate([_ROW_PRICE * row_energy.ravel(), column_energy.ravel()])
+        mean = np.where(count > 0, energy / np.maximum(count, 1), np.inf)
+        order = np.argsort(mean, kind="stable")
+        # A row and a column of one block share a weight, so this never counts too few.
+        total = np.cumsum(count[order], dtype=np.float64)
+        fitting = int(np.searchsorted(total, missing, side="right"))
+        if fitting == 0 and not at_least_one:
+            return False
+        chosen = order[: max(fitting, 1)]
+        self._rows.reshape(-1)[chosen[chosen < self._rows.size]] = 0.0
+        self._columns.reshape(-1)[chosen[chosen >= self._rows.size] - self._rows.size] = 0.0
+        return True
+
+    def mask(self, shape: tuple[int, ...]) -> Mask:
+        left = self._present * self._rows[..., None] * self._columns[:, :, None, :]
+        block_rows, blocks, rows, columns = left.shape
+        whole = left.transpose(0, 2, 1, 3).reshape(block_rows * rows, blocks * columns)
+        return np.ascontiguousarray(whole[: shape[0], : shape[1]] != 0)

@@ -1,0 +1,72 @@
+"""What masks promise, on random matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+from coexec.compiler.ir import Array
+from coexec.compiler.prune.mask import bcr_mask, unstructured_mask
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+RATES = st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.9, 0.99])
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Array:
+    rows, columns = draw(st.integers(1, 50)), draw(st.integers(1, 150))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    w = rng.normal(0, 1, (rows, columns))
+    zeros = draw(st.sampled_from([0.0, 0.3, 0.95]))
+    # Whole tied values too, so that ranking cannot rely on order alone.
+    w = np.round(w, draw(st.sampled_from([1, 8])))
+    return np.where(rng.random(w.shape) < zeros, 0, w).astype(np.float32)
+
+
+@settings(deadline=None, max_examples=60)
+@given(matrices(), RATES, st.sampled_from([8, 16]), st.sampled_from([16, 64]))
+def test_bcr(w: Array, rate: float, block_rows: int, block_columns: int) -> None:
+    keep = bcr_mask(w, rate, block_rows, block_columns)
+    assert keep.shape == w.shape
+    assert not keep[w == 0].any(), "zeros stay zeros"
+    zeros_before, zeros = np.count_nonzero(w == 0), w.size - np.count_nonzero(keep)
+    target = round(rate * w.size)
+    if zeros_before >= target:
+        assert zeros == zeros_before
+    else:
+        assert target <= zeros < target + max(block_rows, block_columns)
+    for i in range(0, w.shape[0], block_rows):
+        for j in range(0, w.shape[1], block_columns):
+            block = keep[i : i + block_rows, j : j + block_columns]
+            present = w[i : i + block_rows, j : j + block_columns] != 0
+            left = np.outer(block.any(axis=1), block.any(axis=0))
+            np.testing.assert_array_equal(block, left & present)
+
+
+@settings(deadline=None, max_examples=60)
+@given(matrices(), RATES)
+def test_unstructured(w: Array, rate: float) -> None:
+    keep = unstructured_mask(w, rate)
+    assert not keep[w == 0].any()
+    zeros = w.size - np.count_nonzero(keep)
+    assert zeros == max(round(rate * w.size), np.count_nonzero(w == 0))
+    if keep.any() and not keep.all():
+        assert np.abs(w[keep]).min() >= np.abs(w[~keep]).max()
+
+
+def test_bcr_takes_the_weak_columns_of_each_strip() -> None:
+    rng = np.random.default_rng(0)
+    w = rng.normal(0, 1, (16, 64)).astype(np.float32)
+    weak = rng.random((2, 64)) < 0.5
+    w[:8, weak[0]] *= 0.01
+    w[8:, weak[1]] *= 0.01
+    keep = bcr_mask(w, float(weak.mean()), 8, 64)
+    np.testing.assert_array_equal(keep[:8], np.broadcast_to(~weak[0], (8, 64)))
+    np.testing.assert_array_equal(keep[8:], np.broadcast_to(~weak[1], (8, 64)))
+
+
+def test_bcr_takes_a_row_that_hardly_counts() -> None:
+    w = np.random.default_rng(0).normal(0, 1, (8, 64)).astype(np.float32)
+    w[3] *= 0.01
+    keep = bcr_mask(w, 0.125, 8, 64)
+    assert not keep[3].any()
+    assert keep[np.arange(8) != 3].all()

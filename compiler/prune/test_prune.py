@@ -1,0 +1,116 @@
+"""Rules meet layers, and the report says what came of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from coexec.compiler.errors import CompileError
+from coexec.compiler.ir import Graph
+from coexec.compiler.ir.verify import verify
+from coexec.compiler.passes import FINISH, run_passes
+from coexec.compiler.passes.test_support import Build, random_inputs
+from coexec.compiler.prune import parse_rule, prune
+
+
+def _net() -> Graph:
+    """Two full convolutions, a depthwise and a tiny one, then a small classifier."""
+    b = Build()
+    x = b.input(1, 32, 6, 6)
+    y = b.conv(x, b.weight(48, 32, 3, 3), b.weight(48))
+    y = b.conv(y, b.weight(48, 1, 3, 3), group=48, pad=1)
+    y = b.conv(y, b.weight(40, 48, 3, 3), pad=1)
+    y = b.conv(y, b.weight(8, 40, 1, 1))
+    y = b.op("Reshape", y, shape=[1, 128])
+    graph = b.graph(b.gemm(y, b.weight(40, 128)))
+    for layer, name in zip(
+        graph.layers, ["first", "deep", "body", "tiny", "r", "head"], strict=True
+    ):
+        layer.name = name
+    return graph
+
+
+def test_the_rule_for_all_spares_what_it_should() -> None:
+    graph = _net()
+    report = prune(graph, [parse_rule("bcr=0.9")])
+    why = {w.layer: w.why_dense for w in report.weights}
+    assert why == {
+        "first": "the first Conv",
+        "body": "",
+        "tiny": "fewer than 4096 weights",
+        "head": "the last Gemm, and small",
+    }
+    density = {w.layer: w.density for w in report.weights}
+    assert density["body"] == pytest.approx(0.1, abs=0.005)
+    assert density["first"] == density["tiny"] == density["head"] == 1.0
+    body = graph.layers[2].inputs[1]
+    assert body is not None
+    assert body.constant is not None
+    assert np.mean(body.constant != 0) == density["body"]
+
+
+def test_named_layers_are_pruned_whatever_they_are_and_the_last_rule_wins() -> None:
+    rules = ["bcr=0.9", "*:unstructured=0.5", "head:bcr=0.75", "body:dense"]
+    report = prune(_net(), [parse_rule(r) for r in rules])
+    density = {w.layer: round(w.density, 2) for w in report.weights}
+    assert density == {"first": 0.5, "body": 1.0, "tiny": 0.5, "head": 0.25}
+
+
+def test_nothing_is_pruned_unasked() -> None:
+    graph = _net()
+    report = prune(graph, [parse_rule("body:bcr=0.9")])
+    assert [w.layer for w in report.weights if w.density < 1.0] == ["body"]
+    assert {w.why_dense for w in report.weights} == {"", "no rule names it"}
+
+
+def test_a_rule_without_layers_is_refused() -> None:
+    with pytest.raises(
+        CompileError, match=r"--prune 'boby:bcr=0.5' names no layer; there are body"
+    ):
+        prune(_net(), [parse_rule("boby:bcr=0.5")])
+    with pytest.raises(CompileError, match=r"names deep, which has no weight that sparse kernels"):
+        prune(_net(), [parse_rule("deep:bcr=0.5")])
+
+
+def test_the_report_counts_energy_and_output_error() -> None:
+    graph = _net()
+    calibration = [random_inputs(graph, seed) for seed in (1, 2)]
+    report = prune(graph, [parse_rule("body:unstructured=0.5")], calibration)
+    body = next(w for w in report.weights if w.layer == "body")
+    assert 0.9 < body.kept_energy < 1.0
+    assert body.kept_energy < report.kept_energy < 1.0
+    assert report.output_error is not None
+    assert 0.01 < report.output_error < 1.0
+    lines = report.lines()
+    assert len(lines) == len(report.weights) + 1
+    assert "density 0.500" in next(line for line in lines if line.startswith("body.w"))
+    assert "output error" in lines[-1]
+
+
+def test_pruning_nothing_costs_nothing() -> None:
+    graph = _net()
+    report = prune(graph, [parse_rule("bcr=0")], [random_inputs(graph)])
+    assert report.output_error == 0.0
+    assert (report.density, report.kept_energy) == (1.0, 1.0)
+
+
+def test_recurrent_weights_and_layouts_afterwards() -> None:
+    b = Build()
+    x = b.input(3, 1, 64)
+    y = b.ops("GRU", x, b.weight(1, 192, 64), b.weight(1, 192, 64), hidden_size=64,
+              direction="forward", linear_before_reset=1)[0]  # fmt: skip
+    graph = b.graph(y)
+    report = prune(graph, [parse_rule("bcr=0.9")])
+    assert [w.operand for w in report.weights] == ["w", "r"]
+    assert report.density == pytest.approx(0.1, abs=0.01)
+    run_passes(graph, FINISH)
+    verify(graph, "imported")
+    layouts = [v.type.layout for v in graph.layers[0].inputs[1:3] if v]
+    assert layouts == ["bcr", "bcr"]
+
+
+def test_a_shared_weight_is_pruned_once() -> None:
+    b = Build()
+    w = b.weight(64, 64)
+    graph = b.graph(b.gemm(b.gemm(b.input(2, 64), w), w))
+    report = prune(graph, [parse_rule("*:bcr=0.5")])
+    assert len(report.weights) == 1
