@@ -103,7 +103,7 @@ def test_stats_reuse_and_top(fake: Fake, capsys: pytest.CaptureFixture[str]) -> 
     assert _run("top", "--count", "2", "--period", "0.1", "--address", fake[1]) == 0
     text = capsys.readouterr().out
     assert "lanes: cpu0 25%" in text
-    assert "a/1      30.0        30" in text
+    assert "a/1     30.0        30" in text
     assert _run("top", "--address", fake[1]) == 1  # the fake stops after two
     assert "too many watchers" in capsys.readouterr().err
 
