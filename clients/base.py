@@ -71,10 +71,12 @@ class ClientBase:
         lent: dict[str, tuple[Region | None, Layout]],
     ) -> Result | CoexecError:
         answer = response.infer_response
-        region, layout = lent.pop(answer.id, (None, MESSAGE_ONLY))
+        # Answers come in the order of the requests, and an error may come without its id.
+        request_id = answer.id or next(iter(lent), "")
+        region, layout = lent.pop(request_id, (None, MESSAGE_ONLY))
         try:
             if response.error_message:
-                return error_for(grpc.StatusCode.UNKNOWN, response.error_message, answer.id)
+                return error_for(grpc.StatusCode.UNKNOWN, response.error_message, request_id)
             return result_from(answer, region, layout)
         finally:
             if region is not None:

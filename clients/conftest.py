@@ -162,7 +162,6 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
             response = inference_pb2.ModelStreamInferResponse()
             if request.id == "1":
                 response.error_message = "a newer frame took its place"
-                response.infer_response.id = request.id
             else:
                 answer = self._answer(request.model_name, "", request, request.outputs)
                 response.infer_response.CopyFrom(answer)

@@ -12,7 +12,6 @@ import psutil
 from coexec.clients import Client, CoexecError
 
 NETWORKS = Path(__file__).parent / "networks"
-_COMMAND = "import sys; from coexec.daemon.cli import main; sys.exit(main())"
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 15.0
 
@@ -47,7 +46,7 @@ class ServedDaemon:
         arguments += ["--listen", self.address, "--state-dir", str(self._folder / "state")]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _COMMAND, *arguments, *self._options],
+                [sys.executable, "-m", "coexec.daemon", *arguments, *self._options],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
