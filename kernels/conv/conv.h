@@ -17,9 +17,10 @@ struct ConvVariant {
   IsaSet needs;
 };
 
-// Variants in this binary, best first; the last of each layout is the reference.
+// Variants in this binary, best first; the last (of each layout) is the reference.
 std::span<const ConvVariant> ConvVariants();
 std::span<const Variant<DepthwiseFn>> DepthwiseVariants();
+std::span<const Variant<FillFn>> FillVariants();
 
 // The first variant for `layout` that `host` can run.
 const ConvVariant& PickConv(Layout layout, IsaSet host = HostIsa());

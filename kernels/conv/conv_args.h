@@ -59,4 +59,17 @@ struct DepthwiseArgs {
 
 using DepthwiseFn = void(const DepthwiseArgs&);
 
+// A plane of padded, strided input: `above` rows of zeros, `rows` rows made of `left` zeros,
+// `middle` elements in[row * in_pitch + j * stride] and `right` zeros, then `below` rows of zeros.
+struct FillArgs {
+  const float* in;
+  int64_t in_pitch;
+  int64_t stride;
+  int64_t above, rows, below;
+  int64_t left, middle, right;
+  float* out;  // contiguous
+};
+
+using FillFn = void(const FillArgs&);
+
 }  // namespace coexec::kernels

@@ -167,6 +167,31 @@ void TestDepthwise() {
   }
 }
 
+void TestFill() {
+  for (const Variant<FillFn>& variant : FillVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t middle : kPixels) {
+      FillArgs args{};
+      args.stride = RandomInt(1, 4);
+      args.above = RandomInt(0, 2), args.rows = RandomInt(0, 5), args.below = RandomInt(0, 2);
+      args.left = RandomInt(0, 2), args.middle = middle, args.right = RandomInt(0, 2);
+      const int64_t reach = middle == 0 ? 0 : (middle - 1) * args.stride + 1;
+      args.in_pitch = reach + RandomInt(0, 2);
+      const auto in = RandomFloats(args.rows == 0 ? 0 : (args.rows - 1) * args.in_pitch + reach);
+      args.in = in.get();
+      const int64_t size =
+          (args.above + args.rows + args.below) * (args.left + middle + args.right);
+      std::vector<float> out(static_cast<size_t>(size), 7.0f), expected = out;
+      args.out = out.data();
+      variant.fn(args);
+      args.out = expected.data();
+      FillVariants().back().fn(args);
+      CHECK(Same(out, expected), "%s: rows of %lld, stride %lld", variant.name,
+            static_cast<long long>(middle), static_cast<long long>(args.stride));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 
@@ -177,4 +202,5 @@ int main() {
   TestGrouping();
   TestFinish();
   TestDepthwise();
+  TestFill();
 }

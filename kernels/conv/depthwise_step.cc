@@ -41,6 +41,7 @@ class DepthwiseStep final : public Step {
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(Pick(DepthwiseVariants())),
+        fill_(Pick(FillVariants()).fn),
         weights_(spec.constants[1]->Packed<const std::byte>(
             "dense", [&] { return spec.constants[1]->Dense(); })),
         has_bias_(spec.has(2)),
@@ -113,38 +114,19 @@ class DepthwiseStep final : public Step {
 
   // One plane per pair of phases: rows and columns of the padded channel, a stride apart.
   void Fill(const float* channel, float* plane) const {
-    for (const int64_t row_phase : row_phases_) {
-      for (const int64_t column_phase : column_phases_) {
-        for (int64_t row = 0; row < rows_; ++row, plane += pitch_) {
-          FillRow(channel, row * shape_.stride_h + row_phase - shape_.pad_top,
-                  column_phase - shape_.pad_left, plane);
-        }
+    for (const int64_t row : row_phases_) {
+      for (const int64_t column : column_phases_) {
+        fill_(PlaneOf(shape_, channel, row - shape_.pad_top, column - shape_.pad_left, rows_,
+                      pitch_, plane));
+        plane += rows_ * pitch_;
       }
     }
-  }
-
-  void FillRow(const float* channel, int64_t in_row, int64_t shift, float* row) const {
-    const ConvShape& s = shape_;
-    if (in_row < 0 || in_row >= s.in_h) {
-      std::fill(row, row + pitch_, 0.0f);
-      return;
-    }
-    const float* in = channel + in_row * s.in_w + shift;
-    const int64_t left = std::min(pitch_, shift >= 0 ? 0 : (-shift + s.stride_w - 1) / s.stride_w);
-    const int64_t beyond = std::max<int64_t>(0, s.in_w - shift);
-    const int64_t right = std::clamp((beyond + s.stride_w - 1) / s.stride_w, left, pitch_);
-    std::fill(row, row + left, 0.0f);
-    if (s.stride_w == 1) {
-      std::copy(in + left, in + right, row + left);
-    } else {
-      for (int64_t j = left; j < right; ++j) row[j] = in[j * s.stride_w];
-    }
-    std::fill(row + right, row + pitch_, 0.0f);
   }
 
   ConvShape shape_;
   Epilogue epilogue_;
   const Variant<DepthwiseFn>& variant_;
+  FillFn* fill_;
   std::shared_ptr<const std::byte> weights_;
   bool has_bias_;
   bool has_residual_;

@@ -1,9 +1,9 @@
 #include "kernels/conv/geometry.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 #include "kernels/base/activation.h"
 
@@ -57,6 +57,13 @@ ConvShape Spatial(const StepSpec& spec) {
   return s;
 }
 
+// The i in [0, n) for which i * stride + shift lies in [0, size): first and past the last.
+std::pair<int64_t, int64_t> Inside(int64_t shift, int64_t stride, int64_t size, int64_t n) {
+  const int64_t first = std::min(n, shift >= 0 ? 0 : (-shift + stride - 1) / stride);
+  const int64_t beyond = std::max<int64_t>(0, size - shift);
+  return {first, std::clamp((beyond + stride - 1) / stride, first, n)};
+}
+
 }  // namespace
 
 ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
@@ -98,7 +105,23 @@ Epilogue ReadEpilogue(const Attrs& attrs) {
   return e;
 }
 
-PixelPlanes::PixelPlanes(const ConvShape& shape) : shape_(shape) {
+FillArgs PlaneOf(const ConvShape& shape, const float* channel, int64_t row_shift,
+                 int64_t column_shift, int64_t rows, int64_t width, float* out) {
+  const auto [above, until_row] = Inside(row_shift, shape.stride_h, shape.in_h, rows);
+  const auto [left, until_column] = Inside(column_shift, shape.stride_w, shape.in_w, width);
+  FillArgs args{};
+  args.in = channel + (above * shape.stride_h + row_shift) * shape.in_w + left * shape.stride_w +
+            column_shift;
+  args.in_pitch = shape.stride_h * shape.in_w;
+  args.stride = shape.stride_w;
+  args.above = above, args.rows = until_row - above, args.below = rows - until_row;
+  args.left = left, args.middle = until_column - left, args.right = width - until_column;
+  args.out = out;
+  return args;
+}
+
+PixelPlanes::PixelPlanes(const ConvShape& shape)
+    : shape_(shape), fill_(Pick(FillVariants()).fn) {
   const ConvShape& s = shape_;
   in_place_ = s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
               s.pad_left == 0 && s.out_w == s.in_w &&
@@ -155,41 +178,17 @@ const float* PixelPlanes::Origin(int64_t band, const float* image, const float* 
 
 void PixelPlanes::Fill(int64_t band, int64_t begin, int64_t end, const float* image,
                        float* scratch) const {
+  const ConvShape& s = shape_;
+  const int64_t first = band_begin(band) / s.out_w;
+  const int64_t rows = (band_end(band) - 1) / s.out_w + 1 + halo_rows_ - first;
   for (int64_t c = begin; c < end; ++c) {
     float* plane = scratch + c * planes_per_channel_ * plane_stride_;
     for (const int64_t phase : phases_) {
-      for (int64_t kx = 0; kx < shape_.kernel_w; ++kx, plane += plane_stride_) {
-        FillPlane(band, image + c * shape_.in_pixels(), kx, phase, plane);
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx, plane += plane_stride_) {
+        fill_(PlaneOf(s, image + c * s.in_pixels(), first * s.stride_h + phase - s.pad_top,
+                      kx * s.dilation_w - s.pad_left, rows, s.out_w, plane));
       }
     }
-  }
-}
-
-void PixelPlanes::FillPlane(int64_t band, const float* channel, int64_t kx, int64_t phase,
-                            float* plane) const {
-  const ConvShape& s = shape_;
-  const int64_t first = band_begin(band) / s.out_w;
-  const int64_t last = (band_end(band) - 1) / s.out_w + halo_rows_;
-  // Output columns [left, right) meet input columns left * stride_w + shift, ...
-  const int64_t shift = kx * s.dilation_w - s.pad_left;
-  const int64_t left = std::min(s.out_w, shift >= 0 ? 0 : (-shift + s.stride_w - 1) / s.stride_w);
-  const int64_t beyond = s.in_w - shift;  // columns before this multiple of the stride are real
-  const int64_t right =
-      std::clamp(beyond <= 0 ? 0 : (beyond + s.stride_w - 1) / s.stride_w, left, s.out_w);
-  for (int64_t row = first; row <= last; ++row, plane += s.out_w) {
-    const int64_t in_row = row * s.stride_h + phase - s.pad_top;
-    if (in_row < 0 || in_row >= s.in_h) {
-      std::fill(plane, plane + s.out_w, 0.0f);
-      continue;
-    }
-    const float* in = channel + in_row * s.in_w + shift;
-    std::fill(plane, plane + left, 0.0f);
-    if (s.stride_w == 1) {
-      std::copy(in + left, in + right, plane + left);
-    } else {
-      for (int64_t j = left; j < right; ++j) plane[j] = in[j * s.stride_w];
-    }
-    std::fill(plane + right, plane + s.out_w, 0.0f);
   }
 }
 

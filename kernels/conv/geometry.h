@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/base/step.h"
-#include "kernels/conv/conv_args.h"
+#include "kernels/conv/conv.h"
 
 namespace coexec::kernels {
 
@@ -29,6 +29,11 @@ ConvShape ReadConvShape(const StepSpec& spec, bool transposed);
 
 // Throws Unsupported when the activation is no unary op.
 Epilogue ReadEpilogue(const Attrs& attrs);
+
+// What fills a plane of `rows` by `width` elements from one channel: element (r, j) is padded
+// input row r * stride_h + row_shift, column j * stride_w + column_shift.
+FillArgs PlaneOf(const ConvShape& shape, const float* channel, int64_t row_shift,
+                 int64_t column_shift, int64_t rows, int64_t width, float* out);
 
 // How a padded, strided image becomes rows of pixels at constant offsets.
 //
@@ -59,9 +64,9 @@ class PixelPlanes {
 
  private:
   void ChooseBands();
-  void FillPlane(int64_t band, const float* channel, int64_t kx, int64_t phase, float* plane) const;
 
   ConvShape shape_;
+  FillFn* fill_;
   bool in_place_;
   std::vector<int64_t> phases_;  // row phases that some tap uses
   int64_t halo_rows_;            // rows of a plane past those of its output pixels

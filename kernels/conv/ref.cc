@@ -60,4 +60,14 @@ void depthwise_f32_dense_ref(const DepthwiseArgs& a) {
   }
 }
 
+void fill_f32_dense_ref(const FillArgs& a) {
+  const int64_t width = a.left + a.middle + a.right;
+  for (int64_t i = 0; i < (a.above + a.rows + a.below) * width; ++i) {
+    const int64_t row = i / width - a.above;
+    const int64_t j = i % width - a.left;
+    const bool inside = row >= 0 && row < a.rows && j >= 0 && j < a.middle;
+    a.out[i] = inside ? a.in[row * a.in_pitch + j * a.stride] : 0.0f;
+  }
+}
+
 }  // namespace coexec::kernels

@@ -9,6 +9,7 @@ ConvFn conv_f32_dense_avx2, conv_f32_bcr_avx2, conv_f32_csr_avx2;
 ConvFn conv_f32_dense_avx512, conv_f32_bcr_avx512, conv_f32_csr_avx512;
 FinishFn conv_finish_ref, conv_finish_avx2, conv_finish_avx512;
 DepthwiseFn depthwise_f32_dense_ref, depthwise_f32_dense_avx2, depthwise_f32_dense_avx512;
+FillFn fill_f32_dense_ref, fill_f32_dense_avx2, fill_f32_dense_avx512;
 
 namespace {
 
@@ -35,10 +36,19 @@ constexpr Variant<DepthwiseFn> kDepthwise[] = {
     {"depthwise_f32_dense_ref", depthwise_f32_dense_ref, kBaseline},
 };
 
+constexpr Variant<FillFn> kFill[] = {
+#ifdef __x86_64__
+    {"fill_f32_dense_avx512", fill_f32_dense_avx512, kAvx2Fma | kAvx512},
+    {"fill_f32_dense_avx2", fill_f32_dense_avx2, kAvx2Fma},
+#endif
+    {"fill_f32_dense_ref", fill_f32_dense_ref, kBaseline},
+};
+
 }  // namespace
 
 std::span<const ConvVariant> ConvVariants() { return kConv; }
 std::span<const Variant<DepthwiseFn>> DepthwiseVariants() { return kDepthwise; }
+std::span<const Variant<FillFn>> FillVariants() { return kFill; }
 
 const ConvVariant& PickConv(Layout layout, IsaSet host) {
   for (const ConvVariant& v : kConv) {

@@ -1,5 +1,20 @@
 #include "kernels/base/vector_avx2.inc"
+#include "kernels/conv/conv_args.h"
+
+namespace coexec::kernels {
+namespace {
+
+inline vec::F Evens(vec::F a, vec::F b) {
+  const __m256 pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0));
+  return _mm256_castpd_ps(
+      _mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
 #include "kernels/conv/depthwise.inc"
+#include "kernels/conv/fill.inc"
 #include "kernels/conv/strips.inc"
 
 namespace coexec::kernels {
@@ -16,5 +31,7 @@ void conv_finish_avx2(float* y, int64_t n, float bias, const Epilogue& epilogue)
 }
 
 void depthwise_f32_dense_avx2(const DepthwiseArgs& a) { RunDepthwise(a); }
+
+void fill_f32_dense_avx2(const FillArgs& a) { FillPlane(a); }
 
 }  // namespace coexec::kernels

@@ -1,5 +1,19 @@
 #include "kernels/base/vector_avx512.inc"
+#include "kernels/conv/conv_args.h"
+
+namespace coexec::kernels {
+namespace {
+
+inline vec::F Evens(vec::F a, vec::F b) {
+  return _mm512_permutex2var_ps(
+      a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
 #include "kernels/conv/depthwise.inc"
+#include "kernels/conv/fill.inc"
 #include "kernels/conv/strips.inc"
 
 namespace coexec::kernels {
@@ -16,5 +30,7 @@ void conv_finish_avx512(float* y, int64_t n, float bias, const Epilogue& epilogu
 }
 
 void depthwise_f32_dense_avx512(const DepthwiseArgs& a) { RunDepthwise(a); }
+
+void fill_f32_dense_avx512(const FillArgs& a) { FillPlane(a); }
 
 }  // namespace coexec::kernels
