@@ -104,6 +104,11 @@ StripMatrix::StripMatrix(Layout layout, int strip_rows, RowOrder order, int64_t 
     AddStrip(layout, first, height, columns, w);
   }
   CopyValues(columns, w);
+  std::vector<bool> used(static_cast<size_t>(columns), all_columns_);
+  for (const int32_t k : columns_) used[static_cast<size_t>(k)] = true;
+  for (int32_t k = 0; k < columns; ++k) {
+    if (used[static_cast<size_t>(k)]) used_.push_back(k);
+  }
 }
 
 void StripMatrix::AddStrip(Layout layout, int32_t first, int32_t rows, int64_t columns,
@@ -144,7 +149,7 @@ StripView StripMatrix::view() const {
 
 int64_t StripMatrix::bytes() const {
   return values_.bytes() + static_cast<int64_t>(strips_.size() * sizeof(Strip)) +
-         static_cast<int64_t>((row_of_.size() + columns_.size()) * sizeof(int32_t));
+         static_cast<int64_t>((row_of_.size() + columns_.size() + used_.size()) * sizeof(int32_t));
 }
 
 }  // namespace coexec::kernels

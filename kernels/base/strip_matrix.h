@@ -27,6 +27,8 @@ class StripMatrix {
   StripView view() const;
   int64_t kept() const { return kept_; }  // stored values, padding zeros included
   int64_t bytes() const;
+  // The columns that some strip keeps, ascending.
+  const std::vector<int32_t>& used() const { return used_; }
 
  private:
   void AddStrip(Layout layout, int32_t first, int32_t rows, int64_t columns, const float* w);
@@ -35,6 +37,7 @@ class StripMatrix {
   std::vector<Strip> strips_;
   std::vector<int32_t> row_of_;
   std::vector<int32_t> columns_;
+  std::vector<int32_t> used_;
   bool all_columns_;
   int64_t kept_ = 0;
   Buffer values_;

@@ -16,21 +16,27 @@ struct Epilogue {
   float high;
 };
 
-// y[row, p] = epilogue(sum over kept k of w[row, k] * x[offsets[k] + p], bias[row],
-// residual[row, p]) for strips [strip_begin, strip_end) and 0 <= p < pixels.
+// y[row, p] = epilogue(sum over kept k of w[row, k] * x[k - k_begin, p], bias[row],
+// residual[row, p]) for strips [strip_begin, strip_end) and 0 <= p < pixels, where k runs over
+// [k_begin, k_end) only: columns may be worked off in ranges, one call each, and between calls
+// y holds the sums so far.
 //
 // Sums start at 0 and run over the strip's columns in their order with fused multiply-add, so
-// all variants store the same bits, whatever the tile. Only the elements
-// named here are read. y aliases neither x nor residual.
+// all variants store the same bits, whatever the tile and the ranges. Only the elements named
+// here are read. y aliases neither x nor residual.
 struct ConvArgs {
   StripView w;
   int32_t strip_begin;
   int32_t strip_end;
-  const int32_t* offsets;  // [columns of w], in elements
+  int32_t k_begin;
+  int32_t k_end;
+  bool first;  // start at 0 instead of at y
+  bool last;   // apply the epilogue
   const float* x;
+  int64_t x_stride;  // between rows of x, in elements
   int64_t pixels;
   float* y;
-  int64_t y_stride;       // between rows of y and of residual, in elements
+  int64_t y_stride;       // between rows of y and of residual
   const float* bias;      // [rows of w] or null
   const float* residual;  // like y, or null
   Epilogue epilogue;
@@ -71,5 +77,20 @@ struct FillArgs {
 };
 
 using FillFn = void(const FillArgs&);
+
+// out[(columns[i] - k_begin) * stride + p] = x[offsets[columns[i]] + p] for 0 <= i < count
+// and 0 <= p < pixels.
+struct PanelArgs {
+  const float* x;
+  const int32_t* offsets;
+  const int32_t* columns;
+  int64_t count;
+  int32_t k_begin;
+  int64_t pixels;
+  float* out;
+  int64_t stride;
+};
+
+using PanelFn = void(const PanelArgs&);
 
 }  // namespace coexec::kernels

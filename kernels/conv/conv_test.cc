@@ -40,19 +40,19 @@ Epilogue RandomEpilogue() {
 
 // Buffers of exactly the elements that the arguments name.
 struct ConvCase {
-  int64_t rows, columns, pixels, y_stride;
+  int64_t rows, columns, pixels, x_stride, y_stride;
   std::unique_ptr<float[]> w, x, bias, residual;
-  std::vector<int32_t> offsets;
   std::vector<float> y;
   Epilogue epilogue;
 
   ConvCase(int64_t rows_, int64_t columns_, int64_t pixels_, double zeros)
-      : rows(rows_), columns(columns_), pixels(pixels_), y_stride(pixels_ + RandomInt(0, 3)) {
-    const int64_t pitch = RandomInt(1, 9);
+      : rows(rows_),
+        columns(columns_),
+        pixels(pixels_),
+        x_stride(pixels_ + RandomInt(0, 3)),
+        y_stride(pixels_ + RandomInt(0, 3)) {
     w = RandomFloats(rows * columns, zeros);
-    x = RandomFloats(pixels == 0 || columns == 0 ? 0 : (columns - 1) * pitch + pixels, 0.2);
-    for (int64_t k = 0; k < columns; ++k) offsets.push_back(static_cast<int32_t>(k * pitch));
-    std::shuffle(offsets.begin(), offsets.end(), check::Random());
+    x = RandomFloats(columns == 0 ? 0 : (columns - 1) * x_stride + pixels, 0.2);
     if (RandomInt(0, 1) == 1) bias = RandomFloats(rows);
     const int64_t y_size = rows == 0 ? 0 : (rows - 1) * y_stride + pixels;
     if (RandomInt(0, 1) == 1) residual = RandomFloats(y_size);
@@ -60,11 +60,25 @@ struct ConvCase {
     epilogue = RandomEpilogue();
   }
 
-  std::vector<float> Run(const ConvVariant& variant, const StripView& view) {
+  // Columns in one range, or in two that meet at `cut`.
+  std::vector<float> Run(const ConvVariant& variant, const StripView& view, int64_t cut = 0) {
     std::vector<float> result = y;
-    ConvArgs args{view,          0,        view.strip_count, offsets.data(), x.get(), pixels,
-                  result.data(), y_stride, bias.get(),       residual.get(), epilogue};
-    variant.fn(args);
+    for (const bool last : {false, true}) {
+      if (!last && cut == 0) continue;
+      ConvArgs args{};
+      args.w = view;
+      args.strip_end = view.strip_count;
+      args.k_begin = static_cast<int32_t>(last ? cut : 0);
+      args.k_end = static_cast<int32_t>(last ? columns : cut);
+      args.first = args.k_begin == 0;
+      args.last = last;
+      args.x = x.get() + args.k_begin * x_stride, args.x_stride = x_stride;
+      args.pixels = pixels;
+      args.y = result.data(), args.y_stride = y_stride;
+      args.bias = bias.get(), args.residual = residual.get();
+      args.epilogue = epilogue;
+      variant.fn(args);
+    }
     return result;
   }
 };
@@ -80,7 +94,9 @@ void TestStrips() {
         ConvCase c(RandomInt(0, 19), RandomInt(0, 40), pixels, zeros);
         const StripMatrix matrix(variant.layout, strip_rows, RowOrder::kGrouped, c.rows, c.columns,
                                  c.w.get());
-        CHECK(Same(c.Run(variant, matrix.view()), c.Run(Reference(variant.layout), matrix.view())),
+        const int64_t cut = c.columns < 2 ? 0 : RandomInt(0, c.columns - 1);
+        CHECK(Same(c.Run(variant, matrix.view(), cut),
+                   c.Run(Reference(variant.layout), matrix.view())),
               "%s: %lld x %lld by %lld pixels, strips of %d", variant.name,
               static_cast<long long>(c.rows), static_cast<long long>(c.columns),
               static_cast<long long>(pixels), strip_rows);
@@ -167,6 +183,29 @@ void TestDepthwise() {
   }
 }
 
+void TestPanel() {
+  for (const Variant<PanelFn>& variant : PanelVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t pixels : kPixels) {
+      constexpr int32_t kBegin = 5;
+      std::vector<int32_t> offsets(kBegin), columns;
+      for (int32_t k = kBegin; k < 25; ++k) {
+        offsets.push_back(static_cast<int32_t>(RandomInt(0, 30)));
+        if (RandomInt(0, 1) == 1) columns.push_back(k);
+      }
+      const auto x = RandomFloats(30 + pixels);
+      const int64_t stride = pixels + RandomInt(0, 2);
+      std::vector<float> out(static_cast<size_t>(20 * stride), 7.0f), expected = out;
+      PanelArgs args{x.get(), offsets.data(), columns.data(),
+                     static_cast<int64_t>(columns.size()), kBegin, pixels, out.data(), stride};
+      variant.fn(args);
+      args.out = expected.data();
+      PanelVariants().back().fn(args);
+      CHECK(Same(out, expected), "%s: %lld", variant.name, static_cast<long long>(pixels));
+    }
+  }
+}
+
 void TestFill() {
   for (const Variant<FillFn>& variant : FillVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
@@ -203,4 +242,5 @@ int main() {
   TestFinish();
   TestDepthwise();
   TestFill();
+  TestPanel();
 }

@@ -10,10 +10,8 @@
 namespace coexec::kernels {
 namespace {
 
-// The planes of a band should stay in a core's second-level cache while all strips pass.
-constexpr int64_t kBandBytes = 384 << 10;
-// Full tiles of every ISA: 3 vectors of 16 pixels, 6 of 8.
-constexpr int64_t kTilePixels = 48;
+// The planes of a band should stay in a core's second-level cache beside a panel.
+constexpr int64_t kBandBytes = 256 << 10;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 void Require(bool condition, const StepSpec& spec, const char* what) {
@@ -160,8 +158,8 @@ void PixelPlanes::ChooseBands() {
   band_pixels_ = std::max(kBandBytes / pixel_bytes / kTilePixels * kTilePixels, least);
   bands_ = (pixels + band_pixels_ - 1) / band_pixels_;
   // A last band of a single vector would waste its registers: leave it to the one before.
-  if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= 16) --bands_;
-  const int64_t band_most = std::min(pixels, band_pixels_ + 16);
+  if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= kTileMore) --bands_;
+  const int64_t band_most = std::min(pixels, band_pixels_ + kTileMore);
   const int64_t rows_most = (band_most + s.out_w - 2) / std::max<int64_t>(1, s.out_w) + 1 + halo_rows_;
   // An odd number of cache lines spreads the planes over the cache's sets.
   plane_stride_ = ((rows_most * s.out_w + 15) / 16 | 1) * 16;

@@ -7,6 +7,11 @@
 
 namespace coexec::kernels {
 
+// Pixels that strips work on at once: full tiles of every ISA, 3 vectors of 16 or 6 of 8. A
+// remainder of up to kTileMore joins the tile before it.
+constexpr int64_t kTilePixels = 48;
+constexpr int64_t kTileMore = 16;
+
 // Sizes of a Conv or ConvTranspose. One spatial dimension is taken as the height, with a width
 // of 1, so that flattened pixels stay contiguous.
 struct ConvShape {
@@ -57,6 +62,8 @@ class PixelPlanes {
   int64_t scratch_bytes() const;  // of one band; 0 when in place
   // Where column k = (channel, ky, kx) of the weights begins.
   const std::vector<int32_t>& offsets() const { return offsets_; }
+  // Elements between columns when they are evenly apart, else 0.
+  int64_t even_stride() const { return in_place_ && shape_.kernel_h == 1 ? shape_.in_pixels() : 0; }
   // The address that pixel band_begin(band) of offset 0 has.
   const float* Origin(int64_t band, const float* image, const float* scratch) const;
   // Fills the planes of channels [begin, end) of one group's image.

@@ -21,14 +21,16 @@ void RunStrip(const ConvArgs& a, const Strip& strip) {
     const int32_t row = a.w.row_of[strip.first + r];
     const float* values = a.w.values + strip.values;
     for (int64_t p = 0; p < a.pixels; ++p) {
-      float sum = 0.0f;
+      const int64_t at = row * a.y_stride + p;
+      float sum = a.first ? 0.0f : a.y[at];
       for (int32_t i = 0; i < strip.count; ++i) {
         const int32_t k = a.w.columns == nullptr ? i : a.w.columns[strip.columns + i];
-        sum = std::fma(values[i * strip.rows + r], a.x[a.offsets[k] + p], sum);
+        if (k < a.k_begin || k >= a.k_end) continue;
+        sum = std::fma(values[i * strip.rows + r], a.x[(k - a.k_begin) * a.x_stride + p], sum);
       }
-      const int64_t at = row * a.y_stride + p;
-      a.y[at] = Finish(sum, a.bias == nullptr ? nullptr : a.bias + row,
-                       a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
+      a.y[at] = !a.last ? sum
+                        : Finish(sum, a.bias == nullptr ? nullptr : a.bias + row,
+                                 a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
     }
   }
 }
@@ -67,6 +69,14 @@ void fill_f32_dense_ref(const FillArgs& a) {
     const int64_t j = i % width - a.left;
     const bool inside = row >= 0 && row < a.rows && j >= 0 && j < a.middle;
     a.out[i] = inside ? a.in[row * a.in_pitch + j * a.stride] : 0.0f;
+  }
+}
+
+void panel_f32_dense_ref(const PanelArgs& a) {
+  for (int64_t i = 0; i < a.count; ++i) {
+    const float* in = a.x + a.offsets[a.columns[i]];
+    float* out = a.out + (a.columns[i] - a.k_begin) * a.stride;
+    for (int64_t p = 0; p < a.pixels; ++p) out[p] = in[p];
   }
 }
 

@@ -23,11 +23,6 @@ class ConvTransposeStep final : public Step {
         has_bias_(spec.has(2)) {
     // The fewest channels whose taps fill whole strips.
     chunk_channels_ = variant_.strip_rows / std::gcd<int64_t>(variant_.strip_rows, shape.taps());
-    for (int64_t c = 0; c < shape.group_in(); ++c) {
-      const int64_t offset = c * shape.in_pixels();
-      if (offset > INT32_MAX) throw Unsupported("the image is too large: its offsets pass 2^31");
-      offsets_.push_back(static_cast<int32_t>(offset));
-    }
   }
 
   std::string kernel() const override { return variant_.name; }
@@ -63,9 +58,10 @@ class ConvTransposeStep final : public Step {
     args.strip_end = last == s.group_out()
                          ? w.strip_count
                          : static_cast<int32_t>(last * s.taps() / variant_.strip_rows);
-    args.offsets = offsets_.data();
+    args.k_end = static_cast<int32_t>(s.group_in());
+    args.first = args.last = true;
     args.x = context.in<float>(0) + (image * s.in_channels + group * s.group_in()) * s.in_pixels();
-    args.pixels = s.in_pixels();
+    args.x_stride = args.pixels = s.in_pixels();
     // The rows of a chunk begin at first * taps; scratch holds that row first.
     args.y = scratch - first * s.taps() * s.in_pixels();
     args.y_stride = s.in_pixels();
@@ -110,7 +106,6 @@ class ConvTransposeStep final : public Step {
   std::shared_ptr<const PackedGroups> weights_;
   bool has_bias_;
   int64_t chunk_channels_;
-  std::vector<int32_t> offsets_;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@ ConvFn conv_f32_dense_avx512, conv_f32_bcr_avx512, conv_f32_csr_avx512;
 FinishFn conv_finish_ref, conv_finish_avx2, conv_finish_avx512;
 DepthwiseFn depthwise_f32_dense_ref, depthwise_f32_dense_avx2, depthwise_f32_dense_avx512;
 FillFn fill_f32_dense_ref, fill_f32_dense_avx2, fill_f32_dense_avx512;
+PanelFn panel_f32_dense_ref, panel_f32_dense_avx2, panel_f32_dense_avx512;
 
 namespace {
 
@@ -44,11 +45,20 @@ constexpr Variant<FillFn> kFill[] = {
     {"fill_f32_dense_ref", fill_f32_dense_ref, kBaseline},
 };
 
+constexpr Variant<PanelFn> kPanel[] = {
+#ifdef __x86_64__
+    {"panel_f32_dense_avx512", panel_f32_dense_avx512, kAvx2Fma | kAvx512},
+    {"panel_f32_dense_avx2", panel_f32_dense_avx2, kAvx2Fma},
+#endif
+    {"panel_f32_dense_ref", panel_f32_dense_ref, kBaseline},
+};
+
 }  // namespace
 
 std::span<const ConvVariant> ConvVariants() { return kConv; }
 std::span<const Variant<DepthwiseFn>> DepthwiseVariants() { return kDepthwise; }
 std::span<const Variant<FillFn>> FillVariants() { return kFill; }
+std::span<const Variant<PanelFn>> PanelVariants() { return kPanel; }
 
 const ConvVariant& PickConv(Layout layout, IsaSet host) {
   for (const ConvVariant& v : kConv) {

@@ -34,4 +34,6 @@ void depthwise_f32_dense_avx2(const DepthwiseArgs& a) { RunDepthwise(a); }
 
 void fill_f32_dense_avx2(const FillArgs& a) { FillPlane(a); }
 
+void panel_f32_dense_avx2(const PanelArgs& a) { FillPanel(a); }
+
 }  // namespace coexec::kernels

@@ -33,4 +33,6 @@ void depthwise_f32_dense_avx512(const DepthwiseArgs& a) { RunDepthwise(a); }
 
 void fill_f32_dense_avx512(const FillArgs& a) { FillPlane(a); }
 
+void panel_f32_dense_avx512(const PanelArgs& a) { FillPanel(a); }
+
 }  // namespace coexec::kernels
