@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from coexec.compiler.describe import Description, describe
+from coexec.compiler.calibration import GraphRunner, read_calibration
+from coexec.compiler.describe import Description, LayerDescription, describe
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir.graph import Graph, Layer, TensorType, Value
 from coexec.compiler.ir.ops import ONNX_RUNTIME
@@ -27,6 +29,7 @@ from coexec.compiler.onnx_import import (
 from coexec.compiler.partition import partition, whole_model
 from coexec.compiler.passes import FINISH, REWRITES, Pass, PassReport
 from coexec.compiler.program import to_program
+from coexec.compiler.prune import PruneRule, prune
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError, RunError
 from coexec.kernels.program.onnx_layer import OnnxLayer
@@ -35,18 +38,23 @@ from coexec.protos import program_pb2
 
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
-    """shapes: of inputs with dynamic dimensions, by name. name: the model's, its file's stem
-    when empty. profile: time every layer, for `inspect` and for the scheduler's costs."""
+    """shapes: of inputs with dynamic dimensions, by name. prune: rules, none by default.
+    calibration: an .npz file with inputs to measure the pruned model's error on. name: the
+    model's, its file's stem when empty. profile: time every layer, for `inspect` and for the
+    scheduler's costs."""
 
     name: str = ""
-    shapes: dict[str, Shape] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    prune: Sequence[PruneRule] = ()
+    calibration: Path | None = None
     profile: bool = True
 
 
 @dataclass(slots=True)
 class CompileReport:
-    """What became of a model. seconds: by stage. passes: what each rewrote, and what was undone
-    because no kernel took the result."""
+    """What became of a model. description: of its layers, when profiled. seconds: by stage.
+    passes: how much each rewrote. undone: passes taken back because no kernel took the result.
+    pruned: the pruning in words, a line per weight."""
 
     name: str
     target: Path
@@ -54,6 +62,16 @@ class CompileReport:
     seconds: dict[str, float] = field(default_factory=dict)
     passes: dict[str, int] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> CompileReport:
+        """The report that was written with dataclasses.asdict and JSON."""
+        described = facts["description"]
+        if described is not None:
+            layers = [LayerDescription(**layer) for layer in described["layers"]]
+            described = Description(**{**described, "layers": layers})
+        return cls(**{**facts, "target": Path(facts["target"]), "description": described})
 
 
 def compile_model(model: Path, target: Path, options: CompileOptions) -> CompileReport:
@@ -68,8 +86,12 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
         graph = _to_graph(source, signature, options, kernels, report.name)
     with _timed(report, "passes"):
         _run_passes(graph, REWRITES, kernels, report)
+    if options.prune:
+        with _timed(report, "prune"):
+            report.pruned = _prune(graph, options)
+    with _timed(report, "passes"):
         _run_passes(graph, FINISH, kernels, report)
-    program, constants = to_program(graph, source.sha256, {"shapes": _shapes_text(options)})
+    program, constants = to_program(graph, source.sha256, _in_words(options))
     try:
         if options.profile:
             with _timed(report, "profile"), tempfile.TemporaryDirectory() as folder:
@@ -181,10 +203,18 @@ def _refused_by_kernels(graph: Graph, kernels: Kernels) -> str:
     return ""
 
 
-def _shapes_text(options: CompileOptions) -> str:
-    """The options' own notation: one NAME=1,3,224,224 per input, by name."""
+def _prune(graph: Graph, options: CompileOptions) -> list[str]:
+    examples = read_calibration(options.calibration, graph) if options.calibration else []
+    return prune(graph, options.prune, examples, GraphRunner()).lines()
+
+
+def _in_words(options: CompileOptions) -> dict[str, str]:
+    """The options as the command line takes them."""
     shapes = sorted(options.shapes.items())
-    return " ".join(f"{name}={','.join(map(str, shape))}" for name, shape in shapes)
+    return {
+        "shapes": " ".join(f"{name}={','.join(map(str, shape))}" for name, shape in shapes),
+        "prune": " ".join(map(str, options.prune)),
+    }
 
 
 @contextmanager
