@@ -51,19 +51,20 @@ def compile_apart(
     try:
         answer = json.loads(child.stdout)
     except ValueError:
-        raise CompileError(_died(model, child)) from None
+        raise CompileError(_died(model, child, limits.memory_bytes)) from None
     if "error" in answer:
         raise CompileError(answer["error"])
     return CompileReport.from_json(answer)
 
 
-def _died(model: Path, child: subprocess.CompletedProcess[bytes]) -> str:
+def _died(model: Path, child: subprocess.CompletedProcess[bytes], memory_bytes: int) -> str:
     if child.returncode < 0:
         how = f"died of signal {signal.Signals(-child.returncode).name}"
     else:
         how = f"ended with status {child.returncode}"
     last = child.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    return f"{model.name}: the compiler {how} ({last[0][:300] if last else 'it said nothing'})"
+    said = last[0][:300] if last else "it said nothing"
+    return f"{model.name}: the compiler {how} ({said}); it may use {memory_bytes} bytes of memory"
 
 
 def _main() -> None:
