@@ -33,11 +33,12 @@ REWRITES: tuple[Pass, ...] = (
     fold_reshape.run,
     fold_transpose.run,
     drop_identity.run,
+    recognize_activation.run,  # while the constants it looks for are not in a bias yet
+    drop_dead.run,  # what it left over must not count as a reader
     fuse_pad.run,
     fuse_bias.run,  # before the normalisation, which takes the bias with it
     fuse_batch_norm.run,
     fuse_bias.run,  # what was added after it
-    recognize_activation.run,
     fuse_residual.run,
     fuse_activation.run,
     drop_dead.run,
