@@ -27,7 +27,10 @@ from bench.serving import repository, serve
 
 TOLERANCE = 1e-3
 # Looser tolerances, each with its reason.
-TOLERANCES: dict[str, tuple[float, str]] = {}
+_SIGMOID = "obj_* are sigmoids below 1e-4, and ONNX Runtime's own error there is 1.2e-7 absolute"
+TOLERANCES = {
+    name: (2e-2, _SIGMOID) for name in ("face_yunet_n_320", "face_yunet_n_640", "face_yunet_s_320")
+}
 
 
 @dataclass(frozen=True, slots=True)
