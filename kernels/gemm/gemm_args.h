@@ -56,12 +56,14 @@ struct GemmArgs {
   int32_t panel_end;
   int32_t rows;           // 0 <= rows <= rows_max of the variant
   const float* x;         // [inputs, rows]: input k of row r at x[k * x_stride + r]
-  int64_t x_stride;       // >= rows
+  int64_t x_stride;       // >= rows; 1 for one row
   const float* bias;      // [features] or null
   const float* residual;  // [rows, features] or null; may be y
   int64_t residual_stride;
   float* y;  // [rows, features]; only features of the given panels are written
   int64_t y_stride;
+  const float* soon;  // dense: weights a later call will read, or null; only prefetched
+  int64_t soon_step;  // floats of them per input of this call
   UnaryOp activation;
   float alpha;
   float beta;

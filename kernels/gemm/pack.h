@@ -28,8 +28,9 @@ int64_t DensePanelFloats(int64_t features, int64_t inputs);
 // The same for a row-major [inputs, features] matrix, into `values`: DensePanelFloats elements.
 void PackDenseColumns(const float* b, int64_t inputs, int64_t features, float* values);
 
-// x[rows, inputs] (row stride x_stride) into packed[inputs, rows].
-void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inputs, float* packed);
+// x[rows, inputs] (row stride x_stride) into packed[inputs, rows] (stride packed_stride).
+void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inputs, float* packed,
+                    int64_t packed_stride);
 
 namespace pack {
 

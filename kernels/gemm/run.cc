@@ -6,14 +6,25 @@ namespace coexec::kernels {
 namespace {
 
 // Rows are taken in chunks whose interleaved copy stays in the second-level cache.
-constexpr int64_t kChunkFloats = 96 * 1024;
+constexpr int64_t kChunkFloats = 64 * 1024;
 constexpr int64_t kChunkRowsMin = 48;
+// Floats of a cache line, and of a csr block's row.
+constexpr int64_t kLine = 16;
 // Fewer multiply-adds than this are not worth waking a thread for.
 constexpr int64_t kPartMacs = 128 * 1024;
 
 int64_t ChunkRows(int64_t rows, int64_t inputs) {
   const int64_t fit = kChunkFloats / std::max<int64_t>(1, inputs);
   return std::min(rows, std::max(kChunkRowsMin, fit));
+}
+
+// Rows that one call should take: bcr reads x out of order, so a block of it has to fit the
+// first-level cache.
+int64_t BlockRows(const GemmVariant& variant, int64_t inputs) {
+  constexpr int64_t kBlockFloats = 6 * 1024;
+  if (variant.layout != Layout::kBcr) return variant.rows_max;
+  const int64_t fit = kBlockFloats / std::max<int64_t>(1, inputs);
+  return std::clamp<int64_t>(fit, 4, variant.rows_max);
 }
 
 // A chunk cut into blocks of nearly equal height, none higher than the variant takes.
@@ -39,7 +50,7 @@ class Chunk {
         weights_(weights),
         call_(call),
         row_begin_(row_begin),
-        blocks_(rows, variant.rows_max),
+        blocks_(rows, BlockRows(variant, weights.inputs)),
         scratch_(scratch) {}
 
   void Run(Team& team) {
@@ -50,8 +61,7 @@ class Chunk {
         for (int64_t block = begin; block < end; ++block) Interleave(block);
       });
     }
-    const int64_t tile_macs =
-        1 + PanelMacs(variant_, weights_) * std::min<int64_t>(blocks_.rows, variant_.rows_max);
+    const int64_t tile_macs = 1 + PanelMacs(variant_, weights_) * blocks_.rows / blocks_.count;
     ParallelFor(team, weights_.panels * blocks_.count, 1 + kPartMacs / tile_macs,
                 [&](int64_t begin, int64_t end, int) { Tiles(begin, end); });
   }
@@ -60,8 +70,18 @@ class Chunk {
   void Interleave(int64_t block) const {
     const int64_t first = blocks_.begin(block);
     InterleaveRows(call_.x + (row_begin_ + first) * call_.x_stride, call_.x_stride,
-                   blocks_.begin(block + 1) - first, weights_.inputs,
-                   scratch_ + first * weights_.inputs);
+                   blocks_.begin(block + 1) - first, weights_.inputs, Interleaved(block),
+                   Stride(block));
+  }
+
+  // Csr loads whole vectors of rows: each should lie in one cache line.
+  int64_t Stride(int64_t block) const {
+    const bool padded = variant_.layout == Layout::kCsr;
+    return padded ? kLine : blocks_.begin(block + 1) - blocks_.begin(block);
+  }
+  float* Interleaved(int64_t block) const {
+    const bool padded = variant_.layout == Layout::kCsr;
+    return scratch_ + (padded ? block * kLine : blocks_.begin(block)) * weights_.inputs;
   }
 
   // Tiles are numbered panel by panel, so that a panel stays in cache for all its blocks.
@@ -82,13 +102,19 @@ class Chunk {
     args.panel_begin = static_cast<int32_t>(panel_begin);
     args.panel_end = static_cast<int32_t>(panel_end);
     args.rows = static_cast<int32_t>(rows);
-    args.x = blocks_.rows > 1 ? scratch_ + first * weights_.inputs : call_.x + row * call_.x_stride;
-    args.x_stride = rows;
+    args.x = blocks_.rows > 1 ? Interleaved(block) : call_.x + row * call_.x_stride;
+    args.x_stride = blocks_.rows > 1 ? Stride(block) : 1;
     args.bias = call_.bias;
     args.residual = call_.residual ? call_.residual + row * call_.residual_stride : nullptr;
     args.residual_stride = call_.residual_stride;
     args.y = call_.y + row * call_.y_stride;
     args.y_stride = call_.y_stride;
+    if (variant_.layout == Layout::kDense && blocks_.count > 1 && panel_end < weights_.panels) {
+      // Each block of this panel asks for its share of the next.
+      const int64_t next = panel_end * kDensePanel * weights_.inputs;
+      args.soon = weights_.values + next + kDensePanel * weights_.inputs * block / blocks_.count;
+      args.soon_step = (kDensePanel + blocks_.count - 1) / blocks_.count;
+    }
     args.activation = call_.activation.op;
     args.alpha = call_.activation.alpha;
     args.beta = call_.activation.beta;
@@ -106,7 +132,7 @@ class Chunk {
 }  // namespace
 
 int64_t GemmScratchFloats(int64_t rows, int64_t inputs) {
-  return rows > 1 ? ChunkRows(rows, inputs) * inputs : 0;
+  return rows > 1 ? (ChunkRows(rows, inputs) + kLine - 1) / kLine * kLine * inputs : 0;
 }
 
 void RunGemm(const GemmVariant& variant, const GemmWeights& weights, const GemmCall& call,

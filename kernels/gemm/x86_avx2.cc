@@ -40,6 +40,8 @@ struct Lanes {
   __m256 present;
 };
 
+using FewLanes = Lanes;
+
 inline vec::F Gather(const float* x, const uint16_t* k, int64_t stride) {
   const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(k));
   const __m256i at = _mm256_mullo_epi32(_mm256_cvtepu16_epi32(narrow),

@@ -29,6 +29,14 @@ struct Lanes {
   __m512i rank;
 };
 
+// A full load would nearly always touch two cache lines.
+struct FewLanes : Lanes {
+  using Lanes::Lanes;
+  vec::F Expand(const float* w) const {
+    return _mm512_permutexvar_ps(rank, _mm512_castps256_ps512(_mm256_loadu_ps(w)));
+  }
+};
+
 inline vec::F Gather(const float* x, const uint16_t* k, int64_t stride) {
   const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(k));
   const __m512i at = _mm512_mullo_epi32(_mm512_cvtepu16_epi32(narrow),
