@@ -21,6 +21,7 @@ from coexec.compiler.passes import (
     fuse_pad,
     fuse_residual,
     recognize_activation,
+    recognize_layer_norm,
     sparsify,
 )
 from coexec.compiler.passes.rewrite import PassReport
@@ -34,7 +35,8 @@ REWRITES: tuple[Pass, ...] = (
     fold_transpose.run,
     drop_identity.run,
     recognize_activation.run,  # while the constants it looks for are not in a bias yet
-    drop_dead.run,  # what it left over must not count as a reader
+    recognize_layer_norm.run,
+    drop_dead.run,  # what they left over must not count as a reader
     fuse_pad.run,
     fuse_bias.run,  # before the normalisation, which takes the bias with it
     fuse_batch_norm.run,

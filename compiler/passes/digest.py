@@ -100,11 +100,13 @@ def _layer_digest(layer: Layer) -> bytes:
 
 def run(graph: Graph) -> PassReport:
     report = PassReport("digest")
+    hashed: set[Value] = set()  # weights are large, and some have several readers
     for position, value in enumerate(graph.inputs):
         value.digest = _hash(b"input", _type_bytes(value.type), str(position).encode())
     for layer in graph.layers:
         for operand in layer.inputs:
-            if operand is not None and operand.constant is not None:
+            if operand is not None and operand.constant is not None and operand not in hashed:
+                hashed.add(operand)
                 operand.digest = constant_digest(operand)
         of_layer = _layer_digest(layer)
         for index, result in enumerate(layer.outputs):
