@@ -76,7 +76,7 @@ def test_wrong_missing_and_differing_answers_are_found() -> None:
     )
     found = score.scores(wrong, MATERIAL)
     assert found["scene_classify"] == 0
-    assert score.mistakes(found, 0.0) == ["scene_classify: score 0.000, at least 0.93 expected"]
+    assert score.mistakes(found, 0.0) == ["scene_classify: score 0.000, at least 0.97 expected"]
     assert not any(answer.met for answer in missing.camera)
     assert score.scores(missing, MATERIAL)["scene_count"] == 0
     assert score.largest_difference(right, right) == 0
