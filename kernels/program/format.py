@@ -72,7 +72,7 @@ def load(path: Path) -> CompiledModel:
     """Read a compiled model. Raises FormatError when it is missing, damaged or too new."""
     if not path.is_dir():
         raise FormatError(f"{path}: not a compiled model; expected a folder with {_PROGRAM}")
-    envelope = _read_envelope(path / _PROGRAM)
+    envelope = read_envelope(path / _PROGRAM)
     if hashlib.sha256(envelope.program).digest() != envelope.program_sha256:
         raise FormatError(f"{path / _PROGRAM}: damaged, its checksum differs; compile it again")
     try:
@@ -92,7 +92,8 @@ def load(path: Path) -> CompiledModel:
     return CompiledModel(path, program, Weights(path / _WEIGHTS))
 
 
-def _read_envelope(path: Path) -> program_pb2.Envelope:
+def read_envelope(path: Path) -> program_pb2.Envelope:
+    """The envelope of a program.pb, its checksums not yet compared."""
     envelope = program_pb2.Envelope()
     try:
         envelope.ParseFromString(path.read_bytes())
