@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from coexec.compiler.errors import CompileError
+from coexec.compiler.errors import CompileError, ShapeNeededError
 from coexec.compiler.ir.graph import DTYPE_BYTES, TensorType
 from coexec.compiler.onnx_import.read import ELEMENTS_MAX, read_model
 from coexec.compiler.onnx_import.types import dtype_of
@@ -76,7 +76,7 @@ def _bind_one(model: str, spec: TensorSpec, given: Shape | None, symbols: dict[s
     if given is None:
         if spec.shape is None or not spec.is_static:
             example = ",".join(str(d) if d >= 0 else "1" for d in spec.shape or (1,))
-            raise CompileError(
+            raise ShapeNeededError(
                 f"{model}: input {spec} has dimensions known only at run time; say which to "
                 f"compile for, e.g. --shape {spec.name}={example}"
             )
