@@ -1,0 +1,5 @@
+import sys
+
+from coexec.daemon.cli import main
+
+sys.exit(main())

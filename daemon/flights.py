@@ -1,0 +1,249 @@
+"""Requests on their way through the engine.
+
+Every request that was handed over is remembered until its reply comes, with the slots that hold
+its inputs: when the engine dies it is handed to the next one, and its client sees latency only.
+
+A request may itself be what kills the engine. When the engine dies by its own fault, every
+target that had a request in flight gets a strike; one with STRIKES_SUSPECT strikes inside the
+window is a suspect, and its requests run with no other beside them. If the engine dies then too,
+that target is to blame and nobody else. Deaths from outside (`kill -9`) blame nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+from coexec.daemon.errors import RequestError, exhausted, unavailable
+from coexec.scheduler._core import Input, Reply, RingFullError
+
+STRIKES_SUSPECT = 2
+STRIKE_WINDOW_US = 60_000_000
+# A request lost this often without a visible fault runs alone as well, and is given up at twice
+# as many: an out-of-memory killer in user space looks like a `kill -9`.
+LOSSES_SUSPECT = 16
+_RING_RETRY_S = 0.001
+
+
+class Target(Protocol):
+    """What requests are for: a model version."""
+
+    def blame(self, reason: str) -> None:
+        """The engine died while it ran a request of this target alone."""
+
+
+class RequestChannel(Protocol):
+    """The part of Channel that requests use."""
+
+    def submit(
+        self,
+        request_id: int,
+        program_id: int,
+        inputs: Sequence[Input],
+        *,
+        deadline_us: int = 0,
+        priority: int = 0,
+        scope: int = 0,
+    ) -> None: ...
+    def cancel(self, request_id: int) -> None: ...
+    def poll(self) -> list[Reply]: ...
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    request_id: int
+    target: Target
+    program_id: int
+    inputs: Sequence[Input]
+    deadline_us: int
+    priority: int
+    reply: asyncio.Future[Reply]
+    losses: int = 0
+
+
+@dataclass(slots=True)
+class FlightCounters:
+    refused: int = 0  # the bound on requests in flight was reached
+    ring_full: int = 0
+    resubmitted: int = 0
+    blamed: int = 0
+
+
+def now_us() -> int:
+    """The clock deadlines are given in: CLOCK_MONOTONIC."""
+    return time.monotonic_ns() // 1000
+
+
+class Flights:
+    """All requests in flight. One event loop owns it."""
+
+    def __init__(self, channel: RequestChannel, flights_max: int) -> None:
+        self.counters = FlightCounters()
+        self.flights_max = flights_max
+        self._channel = channel
+        self._next_id = 1
+        self._engine_is_up = False
+        self._waiting: deque[Flight] = deque()  # for the engine
+        self._flying: dict[int, Flight] = {}  # in the engine
+        self._alone: Flight | None = None  # the flight that runs with no other beside it
+        self._strikes: dict[Target, list[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._flying)
+
+    def start(
+        self,
+        target: Target,
+        program_id: int,
+        inputs: Sequence[Input],
+        deadline_us: int,
+        priority: int,
+    ) -> asyncio.Future[Reply]:
+        """The engine's reply, to come. Cancelling it cancels the request. It fails with
+        RequestError when the request was given up. Raises RequestError when too many are in
+        flight."""
+        if len(self) >= self.flights_max:
+            self.counters.refused += 1
+            raise exhausted(
+                f"Exceeds maximum queue size: {self.flights_max} requests are in flight"
+            )
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        flight = Flight(self._next_id, target, program_id, inputs, deadline_us, priority, reply)
+        self._next_id += 1
+        reply.add_done_callback(lambda _: self._answered(flight))
+        self._waiting.append(flight)
+        self._advance()
+        return reply
+
+    def on_readable(self) -> None:
+        """The channel has replies."""
+        for reply in self._channel.poll():
+            flight = self._flying.pop(reply.request_id, None)
+            if flight is None:
+                continue
+            if flight is self._alone:
+                self._alone = None
+            if not flight.reply.done():
+                flight.reply.set_result(reply)
+        self._advance()
+
+    def engine_came(self) -> None:
+        """The engine has every program; what was in flight goes to it."""
+        self._engine_is_up = True
+        self._advance()
+
+    def engine_died(self, by_fault: bool, how: str) -> None:
+        """by_fault: the engine died of something it did. how: in words."""
+        self._engine_is_up = False
+        self.on_readable()  # what it had answered before it died
+        lost, alone = list(self._flying.values()), self._alone
+        self._flying.clear()
+        self._alone = None
+        if by_fault:
+            self._strike({flight.target for flight in lost})
+        for flight in reversed(lost):
+            flight.losses += 1
+            if flight is alone and (by_fault or flight.losses >= 2 * LOSSES_SUSPECT):
+                self._give_up(flight, how)
+            if not flight.reply.done():
+                self._waiting.appendleft(flight)
+                self.counters.resubmitted += 1
+
+    def expire(self) -> None:
+        """Answer what waits for an engine past its deadline."""
+        now = now_us()
+        for flight in self._waiting:
+            if 0 < flight.deadline_us < now:
+                _fail(
+                    flight,
+                    RequestError(
+                        grpc.StatusCode.DEADLINE_EXCEEDED,
+                        "Request timeout expired while the engine was restarting",
+                    ),
+                )
+
+    def abandon(self, target: Target, reason: str) -> None:
+        """Answer every request of target with UNAVAILABLE."""
+        for flight in (*self._waiting, *self._flying.values()):
+            if flight.target is target:
+                _fail(flight, unavailable(reason))
+
+    def forget(self, target: Target) -> None:
+        """target is gone."""
+        self._strikes.pop(target, None)
+
+    def _strike(self, targets: set[Target]) -> None:
+        now = now_us()
+        for target in targets:
+            recent = [t for t in self._strikes.get(target, ()) if now - t < STRIKE_WINDOW_US]
+            self._strikes[target] = [*recent, now]
+
+    def _is_suspect(self, flight: Flight) -> bool:
+        if flight.losses >= LOSSES_SUSPECT:
+            return True
+        if not self._strikes:
+            return False
+        since = now_us() - STRIKE_WINDOW_US
+        strikes = self._strikes.get(flight.target, ())
+        return sum(time_us > since for time_us in strikes) >= STRIKES_SUSPECT
+
+    def _give_up(self, flight: Flight, how: str) -> None:
+        self.counters.blamed += 1
+        strikes = len(self._strikes.get(flight.target, ()))
+        reason = (
+            f"put aside: the engine died {max(strikes, flight.losses)} times while it computed "
+            f"this model, the last time with no other request beside it ({how}); load the model "
+            "again to try once more"
+        )
+        _fail(flight, unavailable(reason))
+        flight.target.blame(reason)
+
+    def _advance(self) -> None:
+        """Hand over what may go: all that waits up to a suspect, or a suspect by itself."""
+        while self._waiting and self._engine_is_up and self._alone is None:
+            flight = self._waiting[0]
+            if flight.reply.done():
+                self._waiting.popleft()
+                continue
+            suspect = self._is_suspect(flight)
+            if (suspect and self._flying) or not self._hand_over(flight):
+                return
+            self._waiting.popleft()
+            self._flying[flight.request_id] = flight
+            if suspect:
+                self._alone = flight
+
+    def _hand_over(self, flight: Flight) -> bool:
+        try:
+            self._channel.submit(
+                flight.request_id,
+                flight.program_id,
+                flight.inputs,
+                deadline_us=flight.deadline_us,
+                priority=flight.priority,
+            )
+        except RingFullError:
+            self.counters.ring_full += 1
+            if not self._flying:  # else the next reply advances
+                asyncio.get_running_loop().call_later(_RING_RETRY_S, self._advance)
+            return False
+        return True
+
+    def _answered(self, flight: Flight) -> None:
+        """By the engine, or without it: its caller has gone, or it was given up. What the engine
+        still holds stays in _flying until the engine lets go of it, since it may yet kill it."""
+        if flight.request_id in self._flying:
+            if self._engine_is_up:
+                self._channel.cancel(flight.request_id)
+        elif flight in self._waiting:
+            self._waiting.remove(flight)
+
+
+def _fail(flight: Flight, error: RequestError) -> None:
+    if not flight.reply.done():
+        flight.reply.set_exception(error)

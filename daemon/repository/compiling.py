@@ -1,0 +1,82 @@
+"""Compiling in a process of its own: a model that breaks the compiler breaks nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+from coexec.compiler.errors import CompileError
+from coexec.compiler.onnx_import.signature import Signature, TensorSpec
+from coexec.compiler.pipeline import CompileOptions
+from coexec.compiler.prune import parse_rule
+from coexec.compiler.worker import Limits, Outcome, compile_apart
+from coexec.daemon.errors import invalid
+from coexec.kernels.program import format
+from coexec.kernels.program.errors import FormatError
+from coexec.protos import program_pb2
+
+
+@dataclass(slots=True, eq=False)
+class Compiler:
+    """A bounded number of compilations at once."""
+
+    limits: Limits
+    at_once: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
+    )
+
+    @property
+    def identity(self) -> str:
+        """What a compiled model depends on besides its source: our version, and the machine,
+        since kernels are chosen for it."""
+        return f"{package_version('coexec')} {format.FORMAT_VERSION} {_cpu()}"
+
+    async def compile(
+        self,
+        name: str,
+        source: Path,
+        target: Path,
+        shapes: Mapping[str, tuple[int, ...]],
+        options: Mapping[str, str],
+    ) -> Outcome:
+        """Raises RequestError with the compiler's words."""
+        try:
+            rules = [parse_rule(text) for text in options.get("prune", "").split()]
+            chosen = CompileOptions(name=name, shapes=dict(shapes), prune=rules)
+            async with self.at_once:
+                return await compile_apart(source, target, chosen, self.limits)
+        except CompileError as error:
+            raise invalid(f"failed to load '{name}': {error}") from None
+
+
+def _cpu() -> str:
+    """The machine as far as kernels care."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {hashlib.sha256(flags.encode()).hexdigest()[:16]}"
+
+
+def read_compiled_signature(name: str, path: Path) -> Signature:
+    """What a compiled model takes and gives. Raises RequestError when it cannot be read."""
+    try:
+        program = format.load(path).program
+    except FormatError as error:
+        raise invalid(f"failed to load '{name}': {error}") from None
+
+    def specs(indices: Iterable[int]) -> tuple[TensorSpec, ...]:
+        return tuple(_spec(program.tensors[i]) for i in indices)
+
+    return Signature(specs(program.inputs), specs(program.outputs))
+
+
+def _spec(tensor: program_pb2.Tensor) -> TensorSpec:
+    return TensorSpec(tensor.name, tensor.type.dtype, tuple(tensor.type.shape))

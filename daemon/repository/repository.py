@@ -1,0 +1,281 @@
+"""All models: which exist, which are loaded, and the loading and unloading of them."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from coexec.daemon.errors import RequestError, not_found, unavailable
+from coexec.daemon.flights import Flights
+from coexec.daemon.repository.cache import CompiledCache
+from coexec.daemon.repository.compiling import Compiler
+from coexec.daemon.repository.config import parse_json_config, read_config_file
+from coexec.daemon.repository.layout import (
+    check_name,
+    find_versions,
+    model_folders,
+    parse_version,
+    unknown_model,
+)
+from coexec.daemon.repository.loader import Loader
+from coexec.daemon.repository.overrides import Override, remove_override, write_override
+from coexec.daemon.repository.version import ModelVersion
+from coexec.daemon.state import State, StateStore
+from coexec.daemon.supervisor import Supervisor
+from coexec.protos import inference_pb2 as pb
+from coexec.protos import model_config_pb2 as config_pb
+
+READY = "READY"
+UNAVAILABLE = "UNAVAILABLE"
+LOADING = "LOADING"
+UNLOADING = "UNLOADING"
+_log = structlog.get_logger("repository")
+
+
+@dataclass(slots=True, eq=False)
+class Model:
+    """state, reason: of the model as a whole, for the index, when no version stands for it."""
+
+    name: str
+    versions: dict[int, ModelVersion] = field(default_factory=dict)
+    state: str = UNAVAILABLE
+    reason: str = "not loaded"
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Repository:
+    """One event loop owns it."""
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        store: StateStore,
+        cache: CompiledCache,
+        compiler: Compiler,
+        supervisor: Supervisor,
+        flights: Flights,
+    ) -> None:
+        self._folders = folders
+        self._store = store
+        self._state = store.read()
+        self._overrides = store.folder / "overrides"
+        self._flights = flights
+        self._loader = Loader(compiler, cache, supervisor, self._put_aside)
+        self._models: dict[str, Model] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def find(self, name: str, version: str) -> ModelVersion:
+        """What serves requests for the model; "" means the newest version. Raises RequestError."""
+        model = self._models.get(name)
+        if model is None or (not model.versions and model.reason == "not loaded"):
+            raise self._not_served(name)
+        number = parse_version(name, version)
+        if not model.versions:
+            raise unavailable(
+                f"Request for unknown model: '{name}' has no available versions: {model.reason}"
+            )
+        found = model.versions.get(max(model.versions) if number is None else number)
+        if found is None:
+            raise not_found(f"Request for unknown model: '{name}' version {number} is not found")
+        if found.aside:
+            raise unavailable(f"model '{name}': {found.aside}")
+        return found
+
+    def loaded(self) -> list[ModelVersion]:
+        """Every loaded version, by name and number."""
+        return [
+            model.versions[number]
+            for _, model in sorted(self._models.items())
+            for number in sorted(model.versions)
+        ]
+
+    def select(self, name: str, version: str) -> list[ModelVersion]:
+        """The loaded versions that a statistics request names; "" selects all. Raises
+        RequestError for one that is not there."""
+        if not name:
+            return self.loaded()
+        model = self._models.get(name)
+        if model is None or not model.versions:
+            raise self._not_served(name)
+        number = parse_version(name, version)
+        if number is None:
+            return [model.versions[key] for key in sorted(model.versions)]
+        if number not in model.versions:
+            raise not_found(f"Request for unknown model: '{name}' version {number} is not found")
+        return [model.versions[number]]
+
+    def versions_of(self, name: str) -> list[str]:
+        return [str(number) for number in sorted(self._models[name].versions)]
+
+    def is_ready(self, name: str, version: str) -> bool:
+        try:
+            self.find(name, version)
+        except RequestError:
+            return False
+        return True
+
+    def index(self, ready_only: bool) -> list[pb.RepositoryIndexResponse.ModelIndex]:
+        names = {*model_folders(self._folders), *self._models}
+        rows = [row for name in sorted(names) for row in self._index_of(name)]
+        return [row for row in rows if row.state == READY] if ready_only else rows
+
+    async def load_at_start(self, everything: bool) -> None:
+        """What the repository holds, and what was loaded when the daemon ended. A model that
+        fails is logged and left aside."""
+        names = set(self._state.loaded)
+        if everything:
+            names |= set(model_folders(self._folders)) - self._state.unloaded
+        await asyncio.gather(*map(self._load_at_start, sorted(names)))
+
+    async def _load_at_start(self, name: str) -> None:
+        try:
+            await self._load(check_name(name))
+        except RequestError as error:
+            _log.error("model not loaded", model=name, why=error.text)
+
+    async def load(self, name: str, parameters: Mapping[str, pb.ModelRepositoryParameter]) -> None:
+        """On a caller's request; it is loaded again when the daemon restarts. Raises
+        RequestError; what served before goes on serving then."""
+        override = Override.read(check_name(name), parameters)
+        model = self._models.setdefault(name, Model(name))
+        async with model.lock:
+            if override.config is not None:
+                parse_json_config(name, override.config)  # before anything is written
+                await asyncio.to_thread(write_override, self._overrides / name, override)
+                self._state.overrides[name] = override.config
+            await self._load_locked(model)
+            self._state.loaded.add(name)
+            self._state.unloaded.discard(name)
+            await self._save()
+
+    async def unload(self, name: str) -> None:
+        """Its requests are answered and its memory is given back when this returns. Raises
+        RequestError for a model that does not exist."""
+        model = self._models.get(check_name(name))
+        if model is None:
+            if name not in model_folders(self._folders):
+                raise self._not_served(name)
+            model = self._models.setdefault(name, Model(name))
+        async with model.lock:
+            versions, model.versions = model.versions, {}
+            model.state, model.reason = UNLOADING, "unloading"
+            await asyncio.gather(*(self._close(version) for version in versions.values()))
+            model.state, model.reason = UNAVAILABLE, "unloaded"
+            self._state.loaded.discard(name)
+            self._state.unloaded.add(name)
+            if self._state.overrides.pop(name, None) is not None:
+                await asyncio.to_thread(remove_override, self._overrides / name)
+            await self._save()
+        _log.info("model unloaded", model=name)
+        await asyncio.to_thread(_trim_memory)
+
+    async def _load(self, name: str) -> None:
+        model = self._models.setdefault(name, Model(name))
+        async with model.lock:
+            await self._load_locked(model)
+
+    async def _load_locked(self, model: Model) -> None:
+        name = model.name
+        state, model.state = model.state, LOADING
+        try:
+            versions = await self._load_versions(name, model.versions)
+        except RequestError as error:
+            model.state, model.reason = (READY, "") if model.versions else (UNAVAILABLE, error.text)
+            raise
+        except BaseException:
+            model.state = state
+            raise
+        gone = [v for v in model.versions.values() if v not in versions.values()]
+        model.versions = versions
+        model.state, model.reason = READY, ""
+        for version in gone:
+            task = asyncio.create_task(self._close(version))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _load_versions(
+        self, name: str, known: Mapping[int, ModelVersion]
+    ) -> dict[int, ModelVersion]:
+        """All of them or none. Raises RequestError."""
+        folder, given = self._folder_and_config(name)
+        made: dict[int, ModelVersion] = {}
+        try:
+            for source in find_versions(name, folder, given):
+                made[source.version] = await self._loader.load(name, source, given, known)
+        except BaseException:
+            for version in made.values():
+                if version not in known.values():
+                    await self._close(version)
+            raise
+        return made
+
+    def _folder_and_config(self, name: str) -> tuple[Path, config_pb.ModelConfig | None]:
+        folder = model_folders(self._folders).get(name)
+        text = self._state.overrides.get(name)
+        if text is not None:
+            own = self._overrides / name
+            config = parse_json_config(name, text)
+            if own.is_dir():
+                return own, config
+            if folder is not None:
+                return folder, config
+        if folder is None:
+            raise not_found(
+                f"failed to load '{name}', no version is available: no model repository holds "
+                f"'{name}'; looked in {', '.join(map(str, self._folders)) or 'none'}"
+            )
+        return folder, read_config_file(name, folder)
+
+    async def _close(self, version: ModelVersion) -> None:
+        await version.programs.close()
+        self._flights.forget(version)
+
+    def _put_aside(self, version: ModelVersion) -> None:
+        """It is to blame for the engine's deaths."""
+        _log.error(
+            "model put aside", model=version.name, version=version.version, why=version.aside
+        )
+        self._flights.abandon(version, f"model '{version.name}': {version.aside}")
+        task = asyncio.create_task(version.programs.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _save(self) -> None:
+        state = State(
+            set(self._state.loaded), set(self._state.unloaded), dict(self._state.overrides)
+        )
+        await asyncio.to_thread(self._store.write, state)
+
+    def _not_served(self, name: str) -> RequestError:
+        if name in model_folders(self._folders):
+            return unavailable(f"Request for unknown model: '{name}' is not loaded; load it first")
+        return unknown_model(name)
+
+    def _index_of(self, name: str) -> list[pb.RepositoryIndexResponse.ModelIndex]:
+        model = self._models.get(name) or Model(name)
+        if not model.versions:
+            return [_row(name, "", model.state, model.reason)]
+        return [
+            _row(
+                name,
+                str(number),
+                UNAVAILABLE if version.aside else model.state,
+                version.aside or model.reason,
+            )
+            for number, version in sorted(model.versions.items())
+        ]
+
+
+def _row(name: str, version: str, state: str, reason: str) -> pb.RepositoryIndexResponse.ModelIndex:
+    return pb.RepositoryIndexResponse.ModelIndex(
+        name=name, version=version, state=state, reason=reason
+    )
+
+
+def _trim_memory() -> None:
+    """Let the allocator give free pages back; serve.py makes it keep them otherwise."""
+    ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,1 @@
+"""One file per gRPC service, or per part of a large one."""

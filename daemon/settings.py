@@ -1,0 +1,108 @@
+"""How a daemon is told what to do: options of `coexec serve`, or the same names in a TOML file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from coexec.clients.addresses import default_socket
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown or does not fit; the text names it."""
+
+
+def default_state_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "coexec"
+
+
+@dataclass(slots=True)
+class Settings:
+    """cores: of each lane; empty: one lane for every core this process may use."""
+
+    model_repository: list[str] = field(default_factory=list)
+    listen: list[str] = field(default_factory=lambda: [f"unix:{default_socket()}"])
+    http: str = ""
+    state_dir: str = field(default_factory=lambda: str(default_state_dir()))
+    reuse: bool = True
+    model_control: str = "all"  # or "explicit": load nothing but what was loaded on request
+    cores: str = ""
+    onnxruntime_lanes: int = 1
+    quantum_us: int = 2000
+    queue_len_max: int = 256  # per segment, in the engine
+    in_flight_max: int = 4096  # requests, in the daemon
+    message_bytes_max: int = 2**31 - 1
+    input_bytes_max: int = 1 << 32  # memory for inputs of requests in flight
+    output_bytes_max: int = 1 << 32
+    cache_bytes_max: int = 1 << 34  # compiled models on disk
+    compile_seconds_max: int = 600
+    compile_bytes_max: int = 1 << 34  # memory of one compilation
+    drain_seconds: int = 30
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    log_json: bool = False
+    log_verbose: int = 0
+
+    def lanes(self) -> list[list[int]]:
+        """Raises SettingsError."""
+        return parse_lanes(self.cores)
+
+
+def parse_lanes(text: str) -> list[list[int]]:
+    """ "0-1;2" means two lanes: cores 0 and 1, and core 2. Raises SettingsError for a core that
+    this process may not use, or one in two lanes."""
+    allowed = os.sched_getaffinity(0)
+    lanes = [_parse_cores(part) for part in text.split(";") if part.strip()]
+    chosen = [core for lane in lanes for core in lane]
+    for core in chosen:
+        if core not in allowed:
+            raise SettingsError(f"cores: {core} is none of this process's: {sorted(allowed)}")
+    if len(set(chosen)) != len(chosen):
+        raise SettingsError(f"cores: {text!r} has a core twice")
+    return lanes
+
+
+def _parse_cores(text: str) -> list[int]:
+    cores: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise SettingsError(f"cores: {text!r} is no list of cores, as in 0-3,6")
+        cores += range(int(first), int(last if dash else first) + 1)
+    return cores
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Settings by name from a TOML file. Raises SettingsError."""
+    try:
+        with path.open("rb") as stream:
+            document = tomllib.load(stream)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return {key.replace("-", "_"): value for key, value in document.items()}
+
+
+def merge(*layers: Mapping[str, Any]) -> Settings:
+    """Later layers win. Raises SettingsError for an unknown name or a value of another type."""
+    settings = Settings()
+    known = {entry.name: type(getattr(settings, entry.name)) for entry in fields(settings)}
+    for layer in layers:
+        for name, value in layer.items():
+            if name not in known:
+                raise SettingsError(f"unknown setting {name!r}; known: {', '.join(known)}")
+            if type(value) is not known[name]:
+                raise SettingsError(f"setting {name} takes a {known[name].__name__}: {value!r}")
+            setattr(settings, name, value)
+    if settings.model_control not in ("all", "explicit"):
+        raise SettingsError(f"model_control is {settings.model_control!r}; all or explicit fits")
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise SettingsError("tls_certificate and tls_key go together")
+    return settings

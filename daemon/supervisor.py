@@ -1,0 +1,260 @@
+"""Keeps an engine running: starts it, loads its programs, and starts it again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from coexec.daemon.errors import unavailable
+from coexec.daemon.flights import Flights, Target, now_us
+from coexec.protos import engine_pb2
+from coexec.scheduler._core import Channel, ChannelCorruptError
+from coexec.scheduler.engine.client import (
+    EngineError,
+    EngineGoneError,
+    EngineOptions,
+    EngineProcess,
+)
+
+R = TypeVar("R")
+LOAD_FAULTS_MAX = 3  # deaths of the engine while it loads one program, before that is put aside
+_BACKOFF_FIRST_S = 0.05
+_BACKOFF_MAX_S = 5.0
+_SETTLED_US = 2_000_000  # an engine that lived this long starts again without waiting
+_EXPIRE_PERIOD_S = 0.02
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+_log = structlog.get_logger("engine")
+
+
+@dataclass(slots=True, eq=False)
+class Program:
+    """A compiled model for concrete shapes, in the engine under program_id."""
+
+    program_id: int
+    path: Path
+    target: Target
+    model: str
+    version: str
+    objective_us: int
+    queue_len_max: int
+    load_faults: int = 0
+
+
+@dataclass(slots=True)
+class SupervisorCounters:
+    restarts: int = 0
+    faults: int = 0  # restarts after a death by the engine's own fault
+
+
+@dataclass(slots=True, eq=False)
+class Supervisor:
+    """Owns the engine process. One event loop owns it."""
+
+    channel: Channel
+    flights: Flights
+    options: EngineOptions
+    counters: SupervisorCounters = field(default_factory=SupervisorCounters)
+    _programs: dict[int, Program] = field(default_factory=dict)
+    _last_program_id: int = 0
+    _engine: EngineProcess | None = None  # it has every program
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _last_fault: bool = False
+    _task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when the engine runs."""
+        self._task = asyncio.create_task(self._supervise())
+        await self._came.wait()
+
+    async def stop(self) -> None:
+        engine, self._engine = self._engine, None
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if engine is not None:
+            await engine.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """None between two lives of the engine."""
+        return self._engine.pid if self._engine is not None else None
+
+    def in_use(self) -> set[Path]:
+        return {program.path for program in self._programs.values()}
+
+    async def load(self, program: Program) -> int:
+        """The microseconds it took. program_id is chosen here. Raises EngineError when the
+        engine refuses it or dies of it again and again."""
+        async with self._loading:  # one at a time, so that a death has one cause
+            self._last_program_id += 1
+            program.program_id = self._last_program_id
+            while True:
+                engine = await self._running()
+                try:
+                    load_us = await _load(engine, program)
+                except EngineGoneError:
+                    await engine.wait()
+                    self._note_load_fault(program, engine)
+                    if program.load_faults >= LOAD_FAULTS_MAX:
+                        raise EngineError(_load_fault_text(program)) from None
+                    continue
+                self._programs[program.program_id] = program
+                return load_us
+
+    async def unload(self, program: Program) -> None:
+        """Its memory has gone back to the operating system when this returns."""
+        if self._programs.pop(program.program_id, None) is None or self._engine is None:
+            return
+        with contextlib.suppress(EngineGoneError, EngineError):
+            await self._engine.unload(program.program_id)
+
+    async def ask(self, question: Callable[[EngineProcess], Awaitable[R]]) -> R:
+        """The running engine's answer. Raises RequestError UNAVAILABLE when there is none."""
+        engine = self._engine
+        if engine is None:
+            raise unavailable("the engine is restarting; ask again")
+        try:
+            return await question(engine)
+        except EngineGoneError:
+            raise unavailable("the engine died meanwhile; ask again") from None
+
+    async def snapshot(self) -> engine_pb2.EngineSnapshot:
+        return await self.ask(EngineProcess.snapshot)
+
+    async def _running(self) -> EngineProcess:
+        while self._engine is None or self._engine.returncode is not None:
+            self._came.clear()
+            await self._came.wait()
+        return self._engine
+
+    async def _supervise(self) -> None:
+        backoff_s = _BACKOFF_FIRST_S
+        while True:
+            started_us = now_us()
+            if await self._one_life():
+                lived_us = now_us() - started_us
+                backoff_s = _BACKOFF_FIRST_S if lived_us > _SETTLED_US else backoff_s
+                self.counters.restarts += 1
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
+
+    async def _one_life(self) -> bool:
+        """Of an engine. False when none could be started."""
+        loop = asyncio.get_running_loop()
+        expiring = asyncio.create_task(self._expire())
+        ooms = _out_of_memory_kills()
+        try:
+            engine = await EngineProcess.start(self.channel, self.options)
+        except OSError as error:
+            _log.error("the engine cannot be started", error=str(error))
+            expiring.cancel()
+            return False
+        loop.add_reader(self.channel.fileno(), self._on_readable, engine)
+        try:
+            with contextlib.suppress(EngineGoneError):
+                await self._load_all(engine)
+                expiring.cancel()
+                self._engine = engine
+                self._came.set()
+                _log.info("engine runs", pid=engine.pid, programs=len(self._programs))
+                self.flights.engine_came()
+            code = await engine.wait()
+        except asyncio.CancelledError:
+            loop.remove_reader(self.channel.fileno())
+            expiring.cancel()
+            await engine.stop()
+            raise
+        expiring.cancel()
+        self._engine = None
+        by_fault, how = _judge(code, _out_of_memory_kills() > ooms)
+        _log.warning("engine died", pid=engine.pid, how=how, in_flight=len(self.flights))
+        self.counters.faults += by_fault
+        self._last_fault = by_fault
+        loop.remove_reader(self.channel.fileno())
+        with contextlib.suppress(ChannelCorruptError):
+            self.flights.engine_died(by_fault, how)
+        self.channel.reset()
+        return True
+
+    def _on_readable(self, engine: EngineProcess) -> None:
+        try:
+            self.flights.on_readable()
+        except ChannelCorruptError as error:
+            _log.error("the engine broke its reply ring", error=str(error))
+            engine.kill()
+
+    async def _load_all(self, engine: EngineProcess) -> None:
+        """The programs of the life before. Raises EngineGoneError."""
+        for program in list(self._programs.values()):
+            try:
+                await _load(engine, program)
+            except EngineError as error:
+                self._put_aside(program, f"put aside: it cannot be loaded again: {error}")
+            except EngineGoneError:
+                await engine.wait()
+                self._note_load_fault(program, engine)
+                if program.load_faults >= LOAD_FAULTS_MAX:
+                    self._put_aside(program, f"put aside: {_load_fault_text(program)}")
+                raise
+
+    def _note_load_fault(self, program: Program, engine: EngineProcess) -> None:
+        program.load_faults += _judge(engine.returncode or 0, False)[0]
+
+    def _put_aside(self, program: Program, reason: str) -> None:
+        self._programs.pop(program.program_id, None)
+        program.target.blame(reason)
+
+    async def _expire(self) -> None:
+        """While there is no engine, somebody else watches the deadlines."""
+        while True:
+            self.flights.expire()
+            await asyncio.sleep(_EXPIRE_PERIOD_S)
+
+
+async def _load(engine: EngineProcess, program: Program) -> int:
+    return await engine.load(
+        program.program_id,
+        str(program.path),
+        model=program.model,
+        version=program.version,
+        objective_us=program.objective_us,
+        queue_len_max=program.queue_len_max,
+    )
+
+
+def _load_fault_text(program: Program) -> str:
+    return (
+        f"the engine died {program.load_faults} times while it loaded {program.model}, version "
+        f"{program.version}"
+    )
+
+
+def _judge(code: int, out_of_memory: bool) -> tuple[bool, str]:
+    """Was it the engine's own fault, and what happened in words."""
+    if code >= 0:
+        return code != 0, f"exit status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if -code == signal.SIGKILL and out_of_memory:
+        return True, f"{name} by the kernel: out of memory"
+    return -code not in _FROM_OUTSIDE, name
+
+
+def _out_of_memory_kills() -> int:
+    """How often this machine's kernel has killed a process for memory."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -1,0 +1,46 @@
+import os
+from typing import Any
+
+import pytest
+from coexec.daemon.settings import SettingsError, merge, parse_lanes, read_settings
+
+
+def test_layers(tmp_path: Any) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('http = "127.0.0.1:1"\nmodel-repository = ["a"]\nreuse = false\n')
+    settings = merge(read_settings(file), {"http": "127.0.0.1:2"})
+    assert settings.http == "127.0.0.1:2"
+    assert settings.model_repository == ["a"]
+    assert settings.reuse is False
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        ({"sise": 1}, "unknown setting 'sise'; known: model_repository"),
+        ({"http": 1}, "setting http takes a str: 1"),
+        ({"quantum_us": True}, "takes a int"),
+        ({"model_control": "some"}, "all or explicit"),
+        ({"tls_key": "k"}, "go together"),
+    ],
+)
+def test_refused(layer: Any, text: Any) -> None:
+    with pytest.raises(SettingsError, match=text):
+        merge(layer)
+
+
+def test_unreadable_files(tmp_path: Any) -> None:
+    with pytest.raises(SettingsError, match="No such file"):
+        read_settings(tmp_path / "none")
+    (tmp_path / "bad").write_text("=")
+    with pytest.raises(SettingsError, match="bad"):
+        read_settings(tmp_path / "bad")
+
+
+def test_lanes(monkeypatch: Any) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert parse_lanes("") == []
+    assert parse_lanes("0-2,5;7") == [[0, 1, 2, 5], [7]]
+    for bad, text in (("8", "none of this"), ("1;1", "twice"), ("a", "no list"), ("1-", "no list")):
+        with pytest.raises(SettingsError, match=text):
+            parse_lanes(bad)
