@@ -1,0 +1,111 @@
+#include <cstring>
+
+#include "kernels/base/variant.h"
+#include "kernels/resize/steps.h"
+
+namespace coexec::kernels {
+namespace {
+
+// Each output row is the last resized dimension, in units of what lies unchanged behind it.
+class NearestStep final : public Step {
+ public:
+  NearestStep(const std::vector<ResizeDim>& dims, Coordinates coordinates, NearestMode mode,
+              DType dtype)
+      : dtype_(dtype), unit_bytes_(SizeOf(dtype)) {
+    std::vector<std::vector<int64_t>> places;
+    for (const ResizeDim& dim : dims) {
+      std::vector<int64_t>& from = places.emplace_back();
+      for (int64_t at = 0; at < dim.out; ++at) {
+        const bool same = dim.in == dim.out && dim.scale == 1.0f;
+        from.push_back(same ? at : NearestPlace(mode, dim, OriginalPlace(coordinates, dim, at)));
+      }
+    }
+    size_t count = dims.size();
+    while (count > 1 && dims[count - 1].in == dims[count - 1].out &&
+           dims[count - 1].scale == 1.0f) {
+      unit_bytes_ *= dims[--count].in;
+    }
+    int64_t stride = unit_bytes_;
+    source_.resize(count);
+    for (size_t d = count; d-- > 0;) {
+      for (const int64_t place : places[d]) source_[d].push_back(place * stride);
+      stride *= dims[d].in;
+    }
+    for (size_t d = 0; d + 1 < count; ++d) rows_ *= static_cast<int64_t>(source_[d].size());
+  }
+
+  void Run(const StepContext& context) const override {
+    const auto units = static_cast<int64_t>(source_.back().size());
+    const int64_t row_bytes = units * unit_bytes_;
+    if (row_bytes == 0) return;
+    ParallelFor(context.team, rows_, kResizeElementsPerPart / units + 1,
+                [&](int64_t begin, int64_t end, int) {
+                  int64_t previous = -1;
+                  for (int64_t row = begin; row < end; ++row) {
+                    const int64_t from = RowSource(row);
+                    std::byte* out = context.outputs[0] + row * row_bytes;
+                    if (from == previous) {
+                      std::memcpy(out, out - row_bytes, static_cast<size_t>(row_bytes));
+                    } else {
+                      WriteRow(context.inputs[0] + from, out);
+                    }
+                    previous = from;
+                  }
+                });
+  }
+  std::string kernel() const override {
+    return KernelLabel("ResizeNearest", Name(dtype_), kBaseline);
+  }
+
+ private:
+  int64_t RowSource(int64_t row) const {
+    int64_t from = 0;
+    for (size_t d = source_.size() - 1; d-- > 0;) {
+      const auto size = static_cast<int64_t>(source_[d].size());
+      from += source_[d][static_cast<size_t>(row % size)];
+      row /= size;
+    }
+    return from;
+  }
+
+  template <size_t bytes>
+  void WriteUnits(const std::byte* in, std::byte* out) const {
+    for (const int64_t from : source_.back()) {
+      std::memcpy(out, in + from, bytes);
+      out += bytes;
+    }
+  }
+
+  void WriteRow(const std::byte* in, std::byte* out) const {
+    switch (unit_bytes_) {
+      case 1:
+        return WriteUnits<1>(in, out);
+      case 2:
+        return WriteUnits<2>(in, out);
+      case 4:
+        return WriteUnits<4>(in, out);
+      case 8:
+        return WriteUnits<8>(in, out);
+      default:
+        for (const int64_t from : source_.back()) {
+          std::memcpy(out, in + from, static_cast<size_t>(unit_bytes_));
+          out += unit_bytes_;
+        }
+    }
+  }
+
+  DType dtype_;
+  int64_t unit_bytes_;
+  std::vector<std::vector<int64_t>> source_;  // bytes, by dimension and output place
+  int64_t rows_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> MakeNearest(const std::vector<ResizeDim>& dims, Coordinates coordinates,
+                                  NearestMode mode, DType dtype) {
+  if (dims.empty()) throw Unsupported("Resize of a scalar");
+  return std::make_unique<NearestStep>(dims, coordinates, mode, dtype);
+}
+
+}  // namespace coexec::kernels
