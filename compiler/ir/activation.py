@@ -100,6 +100,12 @@ NO_ACTIVATION: dict[str, str | float] = {
     "activation_alpha": 0.0,
     "activation_beta": 0.0,
 }
+# One of each that passes fuse, for samples: name, alpha, beta.
+FUSED_SAMPLES = (
+    ("Relu", 0.0, 0.0), ("Clip", 0.0, 6.0), ("LeakyRelu", 0.1, 0.0), ("HardSwish", 0.0, 0.0),
+    ("HardSigmoid", 0.2, 0.5), ("Sigmoid", 0.0, 0.0), ("Silu", 0.0, 0.0), ("Tanh", 0.0, 0.0),
+    ("Elu", 0.7, 0.0),
+)  # fmt: skip
 ACTIVATIONS = frozenset(PLAIN) | frozenset(PARAMETERIZED)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from coexec.compiler.ir import Graph, IrError, Layer, TensorType, Value
-from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.verify import verify
 
 
@@ -105,13 +104,3 @@ def test_what_is_wrong_is_named(spoil: Callable[[Graph], None], words: str) -> N
 def test_digests_are_asked_for_at_the_end_only() -> None:
     with pytest.raises(IrError, match="digests are set: x has no digest; w has no digest"):
         verify(_graph(), "digested")
-
-
-def test_the_interpreter_checks_its_inputs() -> None:
-    graph = _graph()
-    result = interpret(graph, [np.full((2, 3), -0.5, np.float32)])
-    np.testing.assert_array_equal(result[0], np.full((2, 3), 0.5, np.float32))
-    with pytest.raises(IrError, match=r"x must be f32\[2, 3\], got f64\[2, 3\]"):
-        interpret(graph, [np.zeros((2, 3))])
-    with pytest.raises(IrError, match="takes 1 inputs, got 0"):
-        interpret(graph, [])

@@ -9,6 +9,7 @@ import numpy as np
 from coexec.compiler.ir.activation import (
     ACTIVATION_ATTRS,
     ACTIVATIONS,
+    FUSED_SAMPLES,
     NO_ACTIVATION,
     activate,
 )
@@ -124,6 +125,11 @@ def samples(rng: np.random.Generator) -> Iterator[Sample]:
     inputs, attrs = case((1, 16, 6, 6), (9, 16, 3, 3), pads=[1, 1, 1, 1])
     yield [inputs[0], inputs[1]], attrs
     yield [inputs[0], inputs[1], None, _draw(rng, (1, 9, 6, 6))], {**attrs, "activation": "Relu"}
+    for name, alpha, beta in FUSED_SAMPLES:
+        fused: dict[str, AttrValue] = {"activation_alpha": alpha, "activation_beta": beta}
+        for group in (1, 8):
+            operands, plain = case((1, 8, 5, 6), (8, 8 // group, 3, 3), group=group, act=name)
+            yield operands, {**plain, **fused}
     clip: dict[str, AttrValue] = {
         "activation": "Clip",
         "activation_alpha": 0.0,

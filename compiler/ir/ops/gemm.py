@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from coexec.compiler.ir.activation import ACTIVATION_ATTRS, NO_ACTIVATION, activate
+from coexec.compiler.ir.activation import ACTIVATION_ATTRS, FUSED_SAMPLES, NO_ACTIVATION, activate
 from coexec.compiler.ir.graph import AttrValue, TensorType
 from coexec.compiler.ir.op import (
     SUM_ATOL,
@@ -85,6 +85,12 @@ def samples(rng: np.random.Generator) -> Iterator[Sample]:
         yield [x, w], attrs
         yield [x, w, b], attrs
         yield [x, w, b, residual], attrs
+    for name, alpha, beta in FUSED_SAMPLES:
+        operands = [rng.normal(0, 2, s).astype(np.float32) for s in ((3, 20), (21, 20), (21,))]
+        yield (
+            [*operands],
+            {"activation": name, "activation_alpha": alpha, "activation_beta": beta},
+        )
 
 
 OPS = [
