@@ -70,7 +70,8 @@ std::vector<int32_t> GroupRows(int64_t rows, int64_t columns, const float* w, in
   std::vector<int32_t> left;
   for (const auto& [key, same] : equal) {
     size_t i = 0;
-    for (; i + static_cast<size_t>(strip_rows) <= same.size(); i += static_cast<size_t>(strip_rows)) {
+    for (; i + static_cast<size_t>(strip_rows) <= same.size();
+         i += static_cast<size_t>(strip_rows)) {
       whole.emplace_back(same.begin() + static_cast<std::ptrdiff_t>(i),
                          same.begin() + static_cast<std::ptrdiff_t>(i) + strip_rows);
     }
@@ -113,8 +114,8 @@ StripMatrix::StripMatrix(Layout layout, int strip_rows, RowOrder order, int64_t 
 
 void StripMatrix::AddStrip(Layout layout, int32_t first, int32_t rows, int64_t columns,
                            const float* w) {
-  Strip strip{rows, first, static_cast<int32_t>(columns),
-              static_cast<int64_t>(columns_.size()), kept_};
+  Strip strip{rows, first, static_cast<int32_t>(columns), static_cast<int64_t>(columns_.size()),
+              kept_};
   if (layout != Layout::kDense) {
     for (int32_t k = 0; k < columns; ++k) {
       bool any = false;

@@ -127,8 +127,7 @@ class ConvStep final : public Step {
       args.k_end = std::min(columns_end, k + static_cast<int32_t>(kPanelColumns));
       args.first = k == 0, args.last = args.k_end == columns_end;
       const int32_t* next = std::lower_bound(used, used_end, args.k_end);
-      pack_({x, planes_.offsets().data(), used, next - used, k, args.pixels, panel,
-             args.x_stride});
+      pack_({x, planes_.offsets().data(), used, next - used, k, args.pixels, panel, args.x_stride});
       used = next;
       variant_.fn(args);
     }

@@ -84,9 +84,9 @@ Problem RandomProblem(bool transposed) {
       const int64_t reach = (p.kernel[d] - 1) * p.dilations[d] + 1;
       const int64_t padding = p.pads[d] + p.pads[rank + d];
       if (!transposed && size + padding < reach) fits = false;
-      const int64_t result =
-          transposed ? (size - 1) * p.strides[d] + reach - padding + p.output_padding[d]
-                     : (size + padding - reach) / p.strides[d] + 1;
+      const int64_t result = transposed
+                                 ? (size - 1) * p.strides[d] + reach - padding + p.output_padding[d]
+                                 : (size + padding - reach) / p.strides[d] + 1;
       fits = fits && result > 0 && p.output_padding[d] < std::max(p.strides[d], p.dilations[d]);
       p.x.push_back(size), p.y.push_back(result), p.w.push_back(p.kernel[d]);
     }
@@ -161,11 +161,9 @@ TensorType F32(const Dims& shape) { return {DType::kF32, shape, Layout::kDense};
 
 std::unique_ptr<Step> NewStep(const Problem& p, const Dims& x, const Dims& y, const Data& data) {
   std::map<std::string, Attr> values = {
-      {"kernel_shape", p.kernel},     {"strides", p.strides},
-      {"pads", p.pads},               {"dilations", p.dilations},
-      {"group", p.group},             {"activation", p.activation},
-      {"activation_alpha", -0.5},     {"activation_beta", 0.75},
-      {"output_padding", p.output_padding}};
+      {"kernel_shape", p.kernel}, {"strides", p.strides},    {"pads", p.pads},
+      {"dilations", p.dilations}, {"group", p.group},        {"activation", p.activation},
+      {"activation_alpha", -0.5}, {"activation_beta", 0.75}, {"output_padding", p.output_padding}};
   const Attrs attrs(std::move(values));
   const auto* dense = reinterpret_cast<const std::byte*>(data.w.get());
   TensorType w_type{DType::kF32, p.w, p.layout};
@@ -192,7 +190,8 @@ std::vector<float> Run(const Problem& p, const Data& data, int threads, int64_t 
   const auto step = NewStep(p, x, y, data);
   CHECK(step->scratch_bytes(threads) >= 0, "%s", p.str().c_str());
   BackwardTeam team(threads);
-  auto scratch = std::make_unique<std::byte[]>(static_cast<size_t>(step->scratch_bytes(threads)) + 64);
+  auto scratch =
+      std::make_unique<std::byte[]>(static_cast<size_t>(step->scratch_bytes(threads)) + 64);
   std::memset(scratch.get(), 0xFF, static_cast<size_t>(step->scratch_bytes(threads)));  // NaN
   std::vector<float> result(static_cast<size_t>(Product(y)), 7.0f);
   const auto bytes = [](const float* f) { return reinterpret_cast<const std::byte*>(f); };

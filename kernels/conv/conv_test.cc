@@ -18,7 +18,7 @@ using check::RandomInt;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Zero, one, and one less and more than each width that tiles of either ISA have.
-constexpr int64_t kPixels[] = {0,  1,  7,  8,  9,  15, 16, 17, 23, 24, 25,  31,  32,  33,
+constexpr int64_t kPixels[] = {0,  1,  7,  8,  9,  15, 16, 17, 23, 24,  25,  31,  32, 33,
                                47, 48, 49, 63, 64, 65, 79, 95, 97, 113, 128, 129, 161};
 
 bool Same(const std::vector<float>& a, const std::vector<float>& b) {
@@ -158,20 +158,29 @@ void TestDepthwise() {
   for (const Variant<DepthwiseFn>& variant : DepthwiseVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
     for (const int64_t columns : kPixels) {
-      const int64_t rows = RandomInt(0, 21), taps = RandomInt(0, 12);
+      const bool square = RandomInt(0, 1) == 1;  // 3x3 side by side
+      const int64_t rows = RandomInt(0, 21), taps = square ? 9 : RandomInt(0, 12);
       const int64_t pitch = columns + RandomInt(0, 5);
       const auto w = RandomFloats(taps, 0.3);
       std::vector<int32_t> offsets;
       int64_t most = 0;
       for (int64_t t = 0; t < taps; ++t) {
-        offsets.push_back(static_cast<int32_t>(RandomInt(0, 30)));
+        offsets.push_back(static_cast<int32_t>(square ? t / 3 * pitch + t % 3 : RandomInt(0, 30)));
         most = std::max<int64_t>(most, offsets.back());
       }
       const auto x = RandomFloats(rows == 0 ? 0 : most + (rows - 1) * pitch + columns);
       const auto residual = RandomFloats(rows * columns);
-      DepthwiseArgs args{x.get(), pitch, offsets.data(), w.get(), static_cast<int32_t>(taps),
-                         rows,    columns, nullptr, RandomInt(0, 1) ? residual.get() : nullptr,
-                         0.5f,    RandomEpilogue()};
+      DepthwiseArgs args{x.get(),
+                         pitch,
+                         offsets.data(),
+                         w.get(),
+                         static_cast<int32_t>(taps),
+                         rows,
+                         columns,
+                         nullptr,
+                         RandomInt(0, 1) ? residual.get() : nullptr,
+                         0.5f,
+                         RandomEpilogue()};
       std::vector<float> y(static_cast<size_t>(rows * columns), 7.0f), expected = y;
       args.y = y.data();
       variant.fn(args);
@@ -196,8 +205,8 @@ void TestPanel() {
       const auto x = RandomFloats(30 + pixels);
       const int64_t stride = pixels + RandomInt(0, 2);
       std::vector<float> out(static_cast<size_t>(20 * stride), 7.0f), expected = out;
-      PanelArgs args{x.get(), offsets.data(), columns.data(),
-                     static_cast<int64_t>(columns.size()), kBegin, pixels, out.data(), stride};
+      PanelArgs args{x.get(), offsets.data(), columns.data(), static_cast<int64_t>(columns.size()),
+                     kBegin,  pixels,         out.data(),     stride};
       variant.fn(args);
       args.out = expected.data();
       PanelVariants().back().fn(args);

@@ -55,12 +55,17 @@ class DepthwiseStep final : public Step {
                 s.out_h + halo_h <= s.in_h && s.out_w + halo_w <= s.in_w;
     rows_ = s.out_h + halo_h;
     pitch_ = in_place_ ? s.in_w : s.out_w + halo_w;
+    // One plane per pair of phases: rows and columns of the padded channel, a stride apart.
+    for (const int64_t row : row_phases_) {
+      for (const int64_t column : column_phases_) {
+        fill_planes_.push_back(PlaneOf(s, row - s.pad_top, column - s.pad_left, rows_, pitch_));
+      }
+    }
     for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
       for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
-        const int64_t plane =
-            IndexOf(row_phases_, ky * s.dilation_h % s.stride_h) *
-                static_cast<int64_t>(column_phases_.size()) +
-            IndexOf(column_phases_, kx * s.dilation_w % s.stride_w);
+        const int64_t plane = IndexOf(row_phases_, ky * s.dilation_h % s.stride_h) *
+                                  static_cast<int64_t>(column_phases_.size()) +
+                              IndexOf(column_phases_, kx * s.dilation_w % s.stride_w);
         offsets_.push_back(static_cast<int32_t>(plane * rows_ * pitch_ +
                                                 ky * s.dilation_h / s.stride_h * pitch_ +
                                                 kx * s.dilation_w / s.stride_w));
@@ -75,7 +80,8 @@ class DepthwiseStep final : public Step {
     const ConvShape& s = shape_;
     if (s.out_pixels() == 0) return;
     const int64_t flops = 2 * s.group_out() * s.taps() * s.out_pixels();
-    ParallelFor(context.team, s.batch * s.in_channels, kThreadFlops / std::max<int64_t>(1, flops) + 1,
+    ParallelFor(context.team, s.batch * s.in_channels,
+                kThreadFlops / std::max<int64_t>(1, flops) + 1,
                 [&](int64_t begin, int64_t end, int part) {
                   auto* scratch = reinterpret_cast<float*>(context.scratch + part * part_bytes());
                   for (int64_t i = begin; i < end; ++i) RunChannel(context, i, scratch);
@@ -85,8 +91,9 @@ class DepthwiseStep final : public Step {
  private:
   int64_t part_bytes() const {
     if (in_place_) return 0;
-    const auto planes = static_cast<int64_t>(row_phases_.size() * column_phases_.size());
-    return (planes * rows_ * pitch_ * int64_t{sizeof(float)} + 63) / 64 * 64;
+    return (static_cast<int64_t>(fill_planes_.size()) * rows_ * pitch_ * int64_t{sizeof(float)} +
+            63) /
+           64 * 64;
   }
 
   // i counts the input channels of all images.
@@ -112,14 +119,13 @@ class DepthwiseStep final : public Step {
     }
   }
 
-  // One plane per pair of phases: rows and columns of the padded channel, a stride apart.
-  void Fill(const float* channel, float* plane) const {
-    for (const int64_t row : row_phases_) {
-      for (const int64_t column : column_phases_) {
-        fill_(PlaneOf(shape_, channel, row - shape_.pad_top, column - shape_.pad_left, rows_,
-                      pitch_, plane));
-        plane += rows_ * pitch_;
-      }
+  void Fill(const float* channel, float* scratch) const {
+    for (const Plane& plane : fill_planes_) {
+      FillArgs args = plane.args;
+      args.in = channel + plane.in_at;
+      args.out = scratch;
+      fill_(args);
+      scratch += rows_ * pitch_;
     }
   }
 
@@ -135,6 +141,7 @@ class DepthwiseStep final : public Step {
   bool in_place_ = false;
   int64_t rows_ = 0;   // of a plane
   int64_t pitch_ = 0;  // elements between its rows
+  std::vector<Plane> fill_planes_;
   std::vector<int32_t> offsets_;
 };
 

@@ -50,8 +50,9 @@ ConvShape Spatial(const StepSpec& spec) {
     s.in_w = x[3], s.out_w = y[3], s.kernel_w = kernel[1], s.stride_w = strides[1];
     s.dilation_w = dilations[1], s.pad_left = pads[1];
   }
-  Require(std::min({s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) > 0,
-          spec, "kernel_shape, strides and dilations must be positive");
+  Require(
+      std::min({s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) > 0,
+      spec, "kernel_shape, strides and dilations must be positive");
   return s;
 }
 
@@ -103,23 +104,22 @@ Epilogue ReadEpilogue(const Attrs& attrs) {
   return e;
 }
 
-FillArgs PlaneOf(const ConvShape& shape, const float* channel, int64_t row_shift,
-                 int64_t column_shift, int64_t rows, int64_t width, float* out) {
+Plane PlaneOf(const ConvShape& shape, int64_t row_shift, int64_t column_shift, int64_t rows,
+              int64_t width) {
   const auto [above, until_row] = Inside(row_shift, shape.stride_h, shape.in_h, rows);
   const auto [left, until_column] = Inside(column_shift, shape.stride_w, shape.in_w, width);
-  FillArgs args{};
-  args.in = channel + (above * shape.stride_h + row_shift) * shape.in_w + left * shape.stride_w +
-            column_shift;
+  Plane plane{};
+  plane.in_at =
+      (above * shape.stride_h + row_shift) * shape.in_w + left * shape.stride_w + column_shift;
+  FillArgs& args = plane.args;
   args.in_pitch = shape.stride_h * shape.in_w;
   args.stride = shape.stride_w;
   args.above = above, args.rows = until_row - above, args.below = rows - until_row;
   args.left = left, args.middle = until_column - left, args.right = width - until_column;
-  args.out = out;
-  return args;
+  return plane;
 }
 
-PixelPlanes::PixelPlanes(const ConvShape& shape)
-    : shape_(shape), fill_(Pick(FillVariants()).fn) {
+PixelPlanes::PixelPlanes(const ConvShape& shape) : shape_(shape), fill_(Pick(FillVariants()).fn) {
   const ConvShape& s = shape_;
   in_place_ = s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
               s.pad_left == 0 && s.out_w == s.in_w &&
@@ -140,8 +140,8 @@ PixelPlanes::PixelPlanes(const ConvShape& shape)
       const auto phase = std::find(phases_.begin(), phases_.end(), ky * s.dilation_h % s.stride_h);
       const int64_t row = ky * s.dilation_h / s.stride_h;
       for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
-        const int64_t plane = c * planes_per_channel_ +
-                              (in_place_ ? 0 : (phase - phases_.begin()) * s.kernel_w + kx);
+        const int64_t plane =
+            c * planes_per_channel_ + (in_place_ ? 0 : (phase - phases_.begin()) * s.kernel_w + kx);
         offsets_.push_back(static_cast<int32_t>(plane * elements + row * s.out_w));
       }
     }
@@ -160,7 +160,8 @@ void PixelPlanes::ChooseBands() {
   // A last band of a single vector would waste its registers: leave it to the one before.
   if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= kTileMore) --bands_;
   const int64_t band_most = std::min(pixels, band_pixels_ + kTileMore);
-  const int64_t rows_most = (band_most + s.out_w - 2) / std::max<int64_t>(1, s.out_w) + 1 + halo_rows_;
+  const int64_t rows_most =
+      (band_most + s.out_w - 2) / std::max<int64_t>(1, s.out_w) + 1 + halo_rows_;
   // An odd number of cache lines spreads the planes over the cache's sets.
   plane_stride_ = ((rows_most * s.out_w + 15) / 16 | 1) * 16;
 }
@@ -179,12 +180,17 @@ void PixelPlanes::Fill(int64_t band, int64_t begin, int64_t end, const float* im
   const ConvShape& s = shape_;
   const int64_t first = band_begin(band) / s.out_w;
   const int64_t rows = (band_end(band) - 1) / s.out_w + 1 + halo_rows_ - first;
-  for (int64_t c = begin; c < end; ++c) {
-    float* plane = scratch + c * planes_per_channel_ * plane_stride_;
-    for (const int64_t phase : phases_) {
-      for (int64_t kx = 0; kx < s.kernel_w; ++kx, plane += plane_stride_) {
-        fill_(PlaneOf(s, image + c * s.in_pixels(), first * s.stride_h + phase - s.pad_top,
-                      kx * s.dilation_w - s.pad_left, rows, s.out_w, plane));
+  float* out = scratch + begin * planes_per_channel_ * plane_stride_;
+  for (const int64_t phase : phases_) {
+    for (int64_t kx = 0; kx < s.kernel_w; ++kx, out += plane_stride_) {
+      Plane plane = PlaneOf(s, first * s.stride_h + phase - s.pad_top,
+                            kx * s.dilation_w - s.pad_left, rows, s.out_w);
+      plane.args.in = image + begin * s.in_pixels() + plane.in_at;
+      plane.args.out = out;
+      for (int64_t c = begin; c < end; ++c) {
+        fill_(plane.args);
+        plane.args.in += s.in_pixels();
+        plane.args.out += planes_per_channel_ * plane_stride_;
       }
     }
   }

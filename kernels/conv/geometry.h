@@ -35,10 +35,17 @@ ConvShape ReadConvShape(const StepSpec& spec, bool transposed);
 // Throws Unsupported when the activation is no unary op.
 Epilogue ReadEpilogue(const Attrs& attrs);
 
-// What fills a plane of `rows` by `width` elements from one channel: element (r, j) is padded
-// input row r * stride_h + row_shift, column j * stride_w + column_shift.
-FillArgs PlaneOf(const ConvShape& shape, const float* channel, int64_t row_shift,
-                 int64_t column_shift, int64_t rows, int64_t width, float* out);
+// What fills a plane of one channel, but for the addresses: the channel's plus in_at, and the
+// plane's.
+struct Plane {
+  FillArgs args;
+  int64_t in_at;
+};
+
+// The plane of `rows` by `width` elements whose element (r, j) is the padded input's at row
+// r * stride_h + row_shift, column j * stride_w + column_shift.
+Plane PlaneOf(const ConvShape& shape, int64_t row_shift, int64_t column_shift, int64_t rows,
+              int64_t width);
 
 // How a padded, strided image becomes rows of pixels at constant offsets.
 //

@@ -22,7 +22,8 @@ std::shared_ptr<const PackedGroups> PackConv(const Constant& weights, int64_t gr
         weights.type().shape[0] == 0 ? 0 : weights.type().elements() / weights.type().shape[0];
     auto packed = std::make_shared<PackedGroups>();
     for (int64_t g = 0; g < groups; ++g, w += rows * columns) {
-      packed->emplace_back(variant.layout, variant.strip_rows, RowOrder::kGrouped, rows, columns, w);
+      packed->emplace_back(variant.layout, variant.strip_rows, RowOrder::kGrouped, rows, columns,
+                           w);
     }
     return packed;
   });

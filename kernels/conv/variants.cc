@@ -18,8 +18,10 @@ constexpr ConvVariant kConv[] = {
 #ifdef __x86_64__
     {"conv_f32_dense_avx512", Layout::kDense, conv_f32_dense_avx512, conv_finish_avx512, 8,
      kAvx2Fma | kAvx512},
-    {"conv_f32_bcr_avx512", Layout::kBcr, conv_f32_bcr_avx512, conv_finish_avx512, 8, kAvx2Fma | kAvx512},
-    {"conv_f32_csr_avx512", Layout::kCsr, conv_f32_csr_avx512, conv_finish_avx512, 1, kAvx2Fma | kAvx512},
+    {"conv_f32_bcr_avx512", Layout::kBcr, conv_f32_bcr_avx512, conv_finish_avx512, 8,
+     kAvx2Fma | kAvx512},
+    {"conv_f32_csr_avx512", Layout::kCsr, conv_f32_csr_avx512, conv_finish_avx512, 1,
+     kAvx2Fma | kAvx512},
     {"conv_f32_dense_avx2", Layout::kDense, conv_f32_dense_avx2, conv_finish_avx2, 4, kAvx2Fma},
     {"conv_f32_bcr_avx2", Layout::kBcr, conv_f32_bcr_avx2, conv_finish_avx2, 4, kAvx2Fma},
     {"conv_f32_csr_avx2", Layout::kCsr, conv_f32_csr_avx2, conv_finish_avx2, 1, kAvx2Fma},

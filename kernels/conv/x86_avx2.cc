@@ -6,8 +6,11 @@ namespace {
 
 inline vec::F Evens(vec::F a, vec::F b) {
   const __m256 pairs = _mm256_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0));
-  return _mm256_castpd_ps(
-      _mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
+}
+
+inline vec::F LoadBetween(const float* p, int begin, int end) {
+  return _mm256_maskload_ps(p, _mm256_andnot_si256(vec::Mask(begin), vec::Mask(end)));
 }
 
 }  // namespace

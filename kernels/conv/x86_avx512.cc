@@ -9,6 +9,10 @@ inline vec::F Evens(vec::F a, vec::F b) {
       a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
 }
 
+inline vec::F LoadBetween(const float* p, int begin, int end) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << end) - (1u << begin)), p);
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 
