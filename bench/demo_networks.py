@@ -144,8 +144,8 @@ class GraphWriter:
         self.weights: list[onnx.TensorProto] = []
 
     def weight(self, name: str, value: NDArray[np.float32] | NDArray[np.int64]) -> str:
-        """Add a constant."""
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        """Add a constant. A pruned negative weight is -0.0 by now; it is stored as 0.0."""
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value + 0), name))
         return name
 
     def node(self, op: str, inputs: list[str], name: str, **attributes: object) -> str:
