@@ -42,6 +42,7 @@ def partition(imported: Imported, kernels: Kernels, name: str) -> Graph | None:
         id(value): i for i, item in enumerate(imported.items) for value in item.outputs.values()
     }
     plan = _Plan(imported.items, reasons, producer)
+    _give_away_movement(plan, imported)
     _assign_stages(plan, imported)
     if imported.items and all(plan.reason):
         return None
@@ -73,6 +74,32 @@ def _refusal(item: Item, kernels: Kernels) -> str:
         if problem:
             return problem
     return ""
+
+
+def _give_away_movement(plan: _Plan, imported: Imported) -> None:
+    """Native nodes that only move data from ONNX Runtime's nodes to ONNX Runtime's nodes join
+    them: one subgraph runs faster than two with a copy in between."""
+    sources = [plan.sources(imported, i) for i in range(len(plan.items))]
+    readers: list[list[int]] = [[] for _ in plan.items]
+    for i, before in enumerate(sources):
+        for j in before:
+            readers[j].append(i)
+    returned = {plan.producer.get(id(imported.values[name])) for name in imported.outputs}
+    moving = {
+        i
+        for i, item in enumerate(plan.items)
+        if not plan.reason[i] and sources[i] and i not in returned and _flops(item) == 0
+    }
+    changed = True
+    while changed:
+        kept = {
+            i
+            for i in moving
+            if all(plan.reason[j] or j in moving for j in (*sources[i], *readers[i]))
+        }
+        changed, moving = kept != moving, kept
+    for i in moving:
+        plan.reason[i] = "it only moves data between nodes that ONNX Runtime runs"
 
 
 def _assign_stages(plan: _Plan, imported: Imported) -> None:
