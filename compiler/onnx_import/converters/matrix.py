@@ -61,7 +61,7 @@ def _bias(node: Node, c: Value | None, columns: int) -> Value | None:
     if c is None or c.constant is None:
         return None
     array: Array = c.constant
-    if array.size not in (1, columns) or array.shape[-1:] not in ((), (1,), (columns,)):
+    if array.size != 1 and array.shape not in ((columns,), (1, columns)):
         return None
     if array.ndim == 1 and array.size == columns:
         return c
