@@ -33,7 +33,9 @@ float OriginalPlace(Coordinates mode, const ResizeDim& dim, int64_t at) {
     case Coordinates::kHalfPixel:
       return half_pixel;
     case Coordinates::kHalfPixelSymmetric:
-      return in / 2.0f * (1.0f - out / (dim.scale * in)) + half_pixel;
+      // This one alone goes through double: ONNX Runtime rounds it once.
+      return static_cast<float>(in / 2.0f * (1.0f - out / (dim.scale * in)) +
+                                (x + 0.5) / dim.scale - 0.5);
     case Coordinates::kPytorchHalfPixel:
       return dim.out > 1 ? half_pixel : 0.0f;
     case Coordinates::kAlignCorners:
