@@ -110,8 +110,9 @@ def error_from_call(error: grpc.RpcError, address: str) -> CoexecError:
     code: grpc.StatusCode = error.code()
     details: str = error.details() or code.name.lower()
     if code is grpc.StatusCode.UNAVAILABLE and "connect" in details.lower():
+        cause = details.rsplit("error: ", 1)[-1]
         details = (
-            f"no daemon answers at {address} ({details}); "
+            f"no daemon answers at {address} ({cause}); "
             "start one with `coexec serve`, or name its address"
         )
     return error_for(code, details)

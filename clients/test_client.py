@@ -214,7 +214,9 @@ def test_unknown_models_odd_answers_and_absent_daemons(fake: Fake, tmp_path: Pat
             client.infer("pair", _ramp(2))
     with Client(f"unix:{tmp_path}/nobody.sock") as client:
         assert not client.live()
-        with pytest.raises(UnavailableError, match="start one with `coexec serve`"):
+        with pytest.raises(
+            UnavailableError, match=r"nobody.sock \(No such file or directory\); start one with"
+        ):
             client.infer("double", {"x": _ramp()})
 
 
@@ -236,6 +238,9 @@ def test_the_daemon_and_its_models(fake: Fake) -> None:
         assert daemon.requests[-1].parameters["file:1/model.onnx"].bytes_param == b"bytes"
         client.unload("new")
         assert daemon.requests[-1].model_name == "new"
+        assert client.reuse_report().bytes_saved == 2_500_000
+        assert client.plan().segments[0].lane_kind == "cpu"
+        assert client.timeline(0.5).spans[0].duration_us == 500_000
         snapshots = client.watch_statistics(0.25)
         assert [next(snapshots).time_ms, next(snapshots).time_ms] == [250, 251]
         with pytest.raises(OverloadedError, match="too many watchers"):
@@ -267,6 +272,9 @@ async def test_asyncio_infers_alone_many_and_streams(fake: Fake) -> None:
         assert (await client.statistics("double"))[0].inference_count == 3
         await client.load("new")
         await client.unload("new")
+        assert (await client.reuse_report()).bytes_saved == 2_500_000
+        assert (await client.plan()).segments[0].lane_kind == "cpu"
+        assert (await client.timeline(0.5)).spans[0].duration_us == 500_000
         snapshots = client.watch_statistics(0.1)
         assert (await anext(snapshots)).time_ms == 100
         await snapshots.aclose()  # type: ignore[attr-defined]
