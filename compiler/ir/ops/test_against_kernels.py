@@ -26,7 +26,7 @@ def _bytes(array: Array) -> _kernels.Bytes:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def _run(
+def run_kernel(
     op: Op, inputs: list[Array | None], attrs: dict[str, AttrValue], layout: str
 ) -> list[Array] | None:
     """The kernel's results, or None when none takes this layer. Weights are constants."""
@@ -88,7 +88,7 @@ def _cases(op: Op) -> Iterator[tuple[list[Array | None], dict[str, AttrValue], s
 def test_kernel_agrees_with_reference(op: Op) -> None:
     ran = set()
     for inputs, attrs, layout in _cases(op):
-        results = _run(op, inputs, attrs, layout)
+        results = run_kernel(op, inputs, attrs, layout)
         if results is None:
             continue
         ran.add(layout)

@@ -106,12 +106,12 @@ _SPECIAL: dict[str, Callable[[str, list[Any], dict[str, Any]], Node | None]] = {
 }  # fmt: skip
 
 
-def _as_node(name: str, inputs: list[Any], attrs: dict[str, Any]) -> Node | None:
+def as_node(name: str, inputs: list[Any], attrs: dict[str, Any]) -> Node | None:
     special = _SPECIAL.get(name)
     return special(name, inputs, attrs) if special else (name, inputs, attrs)
 
 
-def _run(node: Node, outputs: int) -> list[Array] | None:
+def run_node(node: Node, outputs: int) -> list[Array] | None:
     """The node's results, or None where ONNX Runtime has no kernel for the dtype."""
     name, inputs, attrs = node
     names = [f"x{i}" if a is not None else "" for i, a in enumerate(inputs)]
@@ -144,9 +144,9 @@ def _run(node: Node, outputs: int) -> list[Array] | None:
 def test_reference_agrees_with_onnxruntime(op: Op) -> None:
     compared = 0
     for inputs, attrs in op.samples(np.random.default_rng(7)):
-        node = _as_node(op.name, list(inputs), dict(attrs))
+        node = as_node(op.name, list(inputs), dict(attrs))
         expected = op.run(inputs, attrs)
-        results = _run(node, len(expected)) if node else None
+        results = run_node(node, len(expected)) if node else None
         if results is None:
             continue
         compared += 1
