@@ -28,6 +28,8 @@ class MappedFile:
     def __init__(self, path: str) -> None: ...
     @property
     def nbytes(self) -> int: ...
+    def same(self, offset: int, other: MappedFile, other_offset: int, nbytes: int) -> bool:
+        """Whether nbytes at offset equal those at other_offset of the other file."""
     def drop(self) -> None:
         """Let the operating system take back the pages read so far."""
 

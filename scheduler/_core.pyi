@@ -4,11 +4,13 @@ Two sides. The daemon makes a Channel and starts the engine process with its des
 engine process attaches to it and runs an Engine. Times are CLOCK_MONOTONIC microseconds.
 """
 
-from collections.abc import Sequence
-from typing import final
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
+from coexec.kernels._kernels import Segment
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -105,6 +107,196 @@ class Channel:
         """Forget the engine that was attached: new rings and reply memory. Slots stay, so that
         what was in flight can be submitted again. Outputs of old replies stay readable."""
 
+NEVER: int
+"""Later than any time."""
+
+class Class(enum.Enum):
+    REAL_TIME = ...
+    DEADLINE = ...
+    BEST_EFFORT = ...
+
+class LaneKind(enum.Enum):
+    CPU = ...
+    ONNXRUNTIME = ...
+
+class ActionKind(enum.Enum):
+    DROP = ...
+    LAUNCH = ...
+    HELP = ...
+    PREEMPT = ...
+
+@final
+class JobView:
+    """What the policy sees of a job; scheduler/core/policy.h says what the fields mean."""
+
+    def __init__(
+        self,
+        id: int,
+        *,
+        job_class: Class = ...,
+        kind: LaneKind = ...,
+        priority: int = 0,
+        deadline_us: int = ...,
+        expires_us: int = ...,
+        cost_us: int = 0,
+        arrival_us: int = 0,
+    ) -> None: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def job_class(self) -> Class: ...
+    @property
+    def kind(self) -> LaneKind: ...
+    @property
+    def cost_us(self) -> int: ...
+
+@final
+class RunningView:
+    def __init__(self, job: JobView, lane: int, started_us: int) -> None: ...
+
+@final
+class LaneView:
+    def __init__(self, id: int, kind: LaneKind = ...) -> None: ...
+
+@final
+class Action:
+    @property
+    def kind(self) -> ActionKind: ...
+    @property
+    def job(self) -> int: ...
+    @property
+    def lane(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+def decide(
+    now_us: int,
+    ready: Sequence[JobView],
+    running: Sequence[RunningView],
+    free_lanes: Sequence[LaneView],
+    *,
+    quantum_us: int = 2000,
+    contended_us: int = 0,
+    best_effort_us: int = 0,
+    best_effort_percent: int = 5,
+) -> list[Action]:
+    """The policy: a pure function."""
+
+def now_us() -> int:
+    """The engine's clock, CLOCK_MONOTONIC."""
+
+@final
+class LaneStats:
+    @property
+    def name(self) -> str: ...
+    @property
+    def cores(self) -> list[int]: ...
+    @property
+    def busy_us(self) -> int: ...
+    @property
+    def segments_run(self) -> int: ...
+    @property
+    def steps_run(self) -> int: ...
+
+@final
+class ProgramStats:
+    """Counters over all versions of a program's plan."""
+
+    @property
+    def requests(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def expired(self) -> int: ...
+    @property
+    def cancelled(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def deadlines(self) -> int: ...
+    @property
+    def deadlines_missed(self) -> int: ...
+    @property
+    def queue_len(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def jobs_shared(self) -> int: ...
+    @property
+    def saved_us(self) -> int: ...
+
+@final
+class ProgramSnapshot:
+    @property
+    def id(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def stats(self) -> ProgramStats: ...
+
+@final
+class SegmentStats:
+    @property
+    def runs(self) -> int: ...
+    @property
+    def hits(self) -> int: ...
+    @property
+    def saved_us(self) -> int: ...
+    @property
+    def step_us(self) -> list[float]:
+        """What each step costs, as far as known."""
+
+@final
+class LaneSpan:
+    """One step that ran."""
+
+    @property
+    def lane(self) -> str: ...
+    @property
+    def start_us(self) -> int: ...
+    @property
+    def duration_us(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def request_id(self) -> int: ...
+    @property
+    def shared_by(self) -> int: ...
+
+@final
+class QueuedSegment:
+    """A segment and its queue."""
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def workspace_bytes(self) -> int: ...
+
+@final
+class Program:
+    """A graph of segments. A source is (segment, place): place counts the segment's outputs,
+    or the program's inputs where segment is -1. Raises ValueError when one is out of place."""
+
+    def __init__(
+        self,
+        id: int,
+        model: str,
+        version: str,
+        objective_us: int,
+        queue_len_max: int,
+        inputs: Sequence[tuple[str, Sequence[int]]],
+        segments: Sequence[tuple[QueuedSegment, Sequence[tuple[int, int]]]],
+        outputs: Sequence[tuple[int, int]],
+        previous: Program | None,
+    ) -> None:
+        """previous: the program this one replaces, whose counters it goes on with."""
+    @property
+    def id(self) -> int: ...
+
 @final
 class Engine:
     """The engine's end: lanes, queues, values. Its threads start at once."""
@@ -118,6 +310,39 @@ class Engine:
         reuse: bool = True,
         quantum_us: int = 2000,
         queue_len_max: int = 256,
-    ) -> None: ...
-    # How segments, programs, snapshots and timelines cross into the core is between
-    # scheduler/engine/ and scheduler/bindings/.
+        best_effort_percent: int = 5,
+    ) -> None:
+        """fds: as Channel.engine_fds gave them; they are taken over."""
+    def stop(self) -> None:
+        """Join the threads; nothing else may be called afterwards."""
+    def native_segment(
+        self,
+        digest: str,
+        model: str,
+        names: Sequence[str],
+        segment: Segment,
+        step_us: Sequence[float],
+    ) -> QueuedSegment: ...
+    def external_segment(
+        self, digest: str, model: str, name: str, run: Callable[..., Any], cost_us: float
+    ) -> QueuedSegment:
+        """run takes and returns lists of (dtype, shape, flat uint8 array)."""
+    def add_program(self, program: Program) -> None:
+        """New requests use it; those in flight finish on the one it replaces."""
+    def remove_program(self, program_id: int) -> None: ...
+    def wait_idle(self, program: Program) -> None:
+        """Block until no request of the program is in flight."""
+    def drop_retired(self) -> int:
+        """Let go of replaced and removed programs that no request uses; how many still are."""
+    def trim(self) -> None:
+        """Give idle memory back to the operating system."""
+    def lane_stats(self) -> list[LaneStats]: ...
+    def program_stats(self) -> list[ProgramSnapshot]: ...
+    def segment_stats(self, segment: QueuedSegment) -> SegmentStats: ...
+    def spans(self, from_us: int) -> list[LaneSpan]: ...
+    @property
+    def replies_full(self) -> int: ...
+    @property
+    def ring_full(self) -> int: ...
+    def broken_fd(self) -> int:
+        """Readable once the request ring held garbage."""

@@ -50,19 +50,15 @@ def test_strings_are_checked_against_their_slot() -> None:
 
 def test_a_full_ring_is_an_error_and_the_slots_come_back() -> None:
     channel = _channel()
-    slot = channel.allocate(4)
-    one = [_core.Input(slot, "f32", [1])]
 
-    def submit_all() -> None:
+    def submit_many() -> None:
         for i in range(1000):
-            channel.submit(i, 1, one)
+            channel.submit(i, 1, [_core.Input(channel.allocate(4), "f32", [1])])
 
     with pytest.raises(_core.RingFullError):
-        submit_all()
-    del one
+        submit_many()
     channel.reset()
     assert channel.poll() == []
-    del slot
     gc.collect()
     assert channel.allocate(1 << 20).nbytes == 1 << 20
 

@@ -87,6 +87,7 @@ std::shared_ptr<Step> NewStep(const std::string& op, std::map<std::string, Attr>
     throw std::invalid_argument("constants must follow inputs, None for each computed one");
   }
   const Attrs values(std::move(attrs));
+  nb::gil_scoped_release release;  // packing a weight may take long
   return MakeStep(op, StepSpec{values, inputs, outputs, constants});
 }
 
@@ -146,6 +147,15 @@ NB_MODULE(_kernels, m) {
       .def(nb::new_([](const std::string& path) { return std::make_shared<MappedFile>(path); }),
            "path"_a)
       .def_prop_ro("nbytes", &MappedFile::bytes)
+      .def("same",
+           [](const std::shared_ptr<MappedFile>& file, int64_t offset,
+              const std::shared_ptr<MappedFile>& other, int64_t other_offset, int64_t nbytes) {
+             const std::byte* a = At(file, offset, nbytes);
+             const std::byte* b = At(other, other_offset, nbytes);
+             nb::gil_scoped_release release;
+             return nbytes == 0 || std::memcmp(a, b, static_cast<size_t>(nbytes)) == 0;
+           },
+           "offset"_a, "other"_a, "other_offset"_a, "nbytes"_a)
       .def("drop", &MappedFile::Drop);
 
   nb::class_<Constant>(m, "Constant")

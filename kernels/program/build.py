@@ -59,13 +59,16 @@ def build_segment(
     model: CompiledModel,
     layers: Sequence[int],
     constants: Callable[[int], Constant],
+    outputs: Sequence[int] | None = None,
 ) -> BuiltSegment:
     """Make the steps of `layers` (ascending, all native) and lay out their memory.
 
     constants gives the Constant of a constant tensor; a weight store passes its own so that
-    models share. Raises UnsupportedLayerError when a layer has no kernel.
+    models share. outputs: the tensors to return, when not just those this program needs.
+    Raises UnsupportedLayerError when a layer has no kernel.
     """
-    inputs, outputs = interface(model.program, layers)
+    inputs, needed = interface(model.program, layers)
+    outputs = needed if outputs is None else list(outputs)
     layout = _Layout(model, layers, inputs, outputs)
     held: dict[int, Constant] = {}
     steps: dict[int, Step] = {}

@@ -90,11 +90,23 @@ class Weights:
         except ValueError as error:
             raise FormatError(f"{self._path}: constant {key}: {error}") from error
 
+    def same(self, digest: bytes, layout: str, other: "Weights") -> bool:
+        """Whether the other file stores, under this digest, the same bytes."""
+        return all(
+            a.nbytes == b.nbytes and self.file.same(a.offset, other.file, b.offset, a.nbytes)
+            for a, b in zip(
+                self._stored(digest, layout), other._stored(digest, layout), strict=True
+            )
+        )
+
     def stored_bytes(self, digest: bytes, layout: str) -> int:
         """Bytes the constant takes in the file."""
+        return sum(entry.nbytes for entry in self._stored(digest, layout))
+
+    def _stored(self, digest: bytes, layout: str) -> list["_Entry"]:
         key = digest.hex()
         names = [key] if layout == "dense" else [f"{key}.values", f"{key}.mask"]
-        return sum(self._entries[name].nbytes for name in names)
+        return [self._entries[name] for name in names]
 
     def _find(self, name: str, dtype: str, nbytes: int) -> int:
         entry = self._entries[name]

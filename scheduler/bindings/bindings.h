@@ -22,5 +22,7 @@ nb::object BytesArray(std::byte* data, int64_t bytes, std::shared_ptr<Owner> own
 }
 
 void BindChannel(nb::module_& m);
+void BindEngine(nb::module_& m);
+void BindPolicy(nb::module_& m);
 
 }  // namespace coexec::scheduler

@@ -34,7 +34,7 @@ struct SlotMemory {
   Extents extents;
 };
 
-class Slot {
+class Slot : public std::enable_shared_from_this<Slot> {
  public:
   Slot(std::shared_ptr<SlotMemory> memory, int64_t offset, int64_t bytes, uint64_t id)
       : memory_(std::move(memory)), offset_(offset), bytes_(bytes), id_(id) {}
@@ -71,7 +71,7 @@ struct ReplyMemory {
   std::vector<int64_t> released;
 };
 
-class Output {
+class Output : public std::enable_shared_from_this<Output> {
  public:
   Output(std::shared_ptr<ReplyMemory> memory, WireTensor tensor)
       : memory_(std::move(memory)), tensor_(std::move(tensor)) {}

@@ -22,7 +22,8 @@ uint64_t Capacity(int64_t memory_bytes) {
 
 int64_t RingMemoryBytes(int64_t bytes) {
   const auto capacity = std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(bytes, 4096)));
-  return static_cast<int64_t>(sizeof(RingHeader) + capacity);
+  const uint64_t page = 4096;  // so that two rings can share one mapping, half each
+  return static_cast<int64_t>((sizeof(RingHeader) + capacity + page - 1) / page * page);
 }
 
 RingWriter::RingWriter(std::byte* memory, int64_t memory_bytes)

@@ -8,11 +8,14 @@ using kernels::DType;
 
 uint8_t DTypeByName(std::string_view name) {
   if (name == "string") return kString;
+  if (name == "opaque") return kOpaque;
   return static_cast<uint8_t>(kernels::DTypeFromName(name));
 }
 
 std::string DTypeName(uint8_t dtype) {
   if (dtype == kString) return "string";
+  if (dtype == kOpaque) return "opaque";
+  if (dtype > static_cast<uint8_t>(DType::kF64)) return "dtype " + std::to_string(dtype);
   return kernels::Name(static_cast<DType>(dtype));
 }
 

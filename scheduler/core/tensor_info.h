@@ -13,7 +13,7 @@ namespace coexec::scheduler {
 
 // What a tensor is at run time. Unlike kernels::TensorType it may hold strings.
 struct TensorInfo {
-  uint8_t dtype = 0;  // a kernels::DType, or kString
+  uint8_t dtype = 0;  // a kernels::DType, kString or kOpaque
   std::vector<int64_t> shape;
 
   friend bool operator==(const TensorInfo&, const TensorInfo&) = default;
@@ -21,6 +21,8 @@ struct TensorInfo {
 };
 
 inline constexpr uint8_t kString = 255;
+// A sequence, map or optional that ONNX Runtime layers hand to each other.
+inline constexpr uint8_t kOpaque = 254;
 inline constexpr size_t kRankMax = 32;
 
 // Throws std::invalid_argument for an unknown name.

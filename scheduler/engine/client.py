@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,7 @@ class EngineProcess:
                 "coexec.scheduler.engine",
                 f"--control={theirs.fileno()}",
                 f"--channel={','.join(map(str, fds))}",
+                f"--parent={os.getpid()}",
                 *options.arguments(),
                 pass_fds=[theirs.fileno(), *fds],
                 stdin=asyncio.subprocess.DEVNULL,
@@ -167,6 +169,7 @@ class EngineProcess:
             raise EngineGoneError("the engine process has ended")
         self._last_id += 1
         request.id = self._last_id
+        answer: asyncio.Future[engine_pb2.ControlReply]
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = answer
         try:

@@ -1,0 +1,114 @@
+"""Snapshots of the engine as protobuf messages."""
+
+import resource
+from pathlib import Path
+
+from coexec.protos import engine_pb2
+from coexec.scheduler import _core
+from coexec.scheduler.engine.manager import Manager
+
+
+def snapshot(manager: Manager) -> engine_pb2.EngineSnapshot:
+    engine = manager.engine
+    stored = manager.weights.all()
+    message = engine_pb2.EngineSnapshot(
+        now_us=_core.now_us(),
+        weight_bytes=sum(weight.nbytes for weight in stored),
+        weight_bytes_alone=sum(weight.nbytes * len(weight.users) for weight in stored),
+        slots_full=engine.replies_full,
+        ring_full=engine.ring_full,
+        resident_bytes=_resident_bytes(),
+    )
+    for lane in engine.lane_stats():
+        message.lanes.add(
+            name=lane.name,
+            cores=lane.cores,
+            busy_us=lane.busy_us,
+            segments_run=lane.segments_run,
+            steps_run=lane.steps_run,
+        )
+    for program in engine.program_stats():
+        stats = program.stats
+        message.programs.add(
+            program_id=program.id,
+            model=program.model,
+            version=program.version,
+            requests=stats.requests,
+            refused=stats.refused,
+            expired=stats.expired,
+            cancelled=stats.cancelled,
+            failed=stats.failed,
+            deadlines=stats.deadlines,
+            deadlines_missed=stats.deadlines_missed,
+            queue_len=stats.queue_len,
+            jobs_shared=stats.jobs_shared,
+            saved_us=stats.saved_us,
+            constant_bytes=manager.weights.program_bytes(program.id),
+        )
+    return message
+
+
+def sharing(manager: Manager) -> engine_pb2.SharingReport:
+    """Tensors and segments that more than one program uses, and what that saved."""
+    report = engine_pb2.SharingReport()
+    names = {i: program.name for i, program in manager.programs.items()}
+    for weight in manager.weights.all():
+        if len(weight.users) < 2:
+            continue
+        dtype, shape, _, digest = weight.key
+        users = sorted(names[i] for i in weight.users if i in names)
+        report.tensors.add(
+            digest=digest.hex(), dtype=dtype, shape=shape, bytes=weight.nbytes, users=users
+        )
+        report.bytes_saved += weight.nbytes * (len(weight.users) - 1)
+    for segment in manager.segments.values():
+        stats = manager.engine.segment_stats(segment.core)
+        report.saved_us += stats.saved_us
+        if len(segment.planned.sharers) < 2 and stats.hits == 0:
+            continue
+        report.segments.add(
+            digest=segment.planned.digest,
+            users=sorted(names[i] for i in segment.planned.sharers if i in names),
+            layers=len(segment.planned.layers),
+            cost_us=sum(stats.step_us),
+            runs=stats.runs,
+            hits=stats.hits,
+            saved_us=stats.saved_us,
+        )
+    return report
+
+
+def plan(manager: Manager) -> engine_pb2.EnginePlan:
+    message = engine_pb2.EnginePlan()
+    names = {i: program.name for i, program in manager.programs.items()}
+    for segment in manager.segments.values():
+        message.segments.add(
+            digest=segment.planned.digest,
+            layers=segment.layer_names,
+            lane_kind="cpu" if segment.planned.native else "onnxruntime",
+            cost_us=sum(manager.engine.segment_stats(segment.core).step_us),
+            workspace_bytes=segment.core.workspace_bytes,
+            users=sorted(names[i] for i in segment.planned.sharers if i in names),
+        )
+    return message
+
+
+def timeline(manager: Manager, window_us: int) -> engine_pb2.TimelineWindow:
+    from_us = _core.now_us() - window_us if window_us else 0
+    message = engine_pb2.TimelineWindow()
+    for span in manager.engine.spans(from_us):
+        message.spans.add(
+            start_us=span.start_us,
+            duration_us=span.duration_us,
+            lane=span.lane,
+            name=span.name,
+            model=span.model,
+            request_id=span.request_id,
+            shared_by=span.shared_by,
+        )
+    return message
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

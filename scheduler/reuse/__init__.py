@@ -1,0 +1,1 @@
+"""What loaded programs have in common, and how that cuts them into segments."""
