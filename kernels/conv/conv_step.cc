@@ -9,9 +9,8 @@
 namespace coexec::kernels {
 namespace {
 
-// Columns per panel, so that a panel stays in a core's second-level cache.
-constexpr int64_t kPanelColumns = 1536;
-constexpr int64_t kPanelStride = kTilePixels + kTileMore;
+// A panel should stay in a core's second-level cache.
+constexpr int64_t kPanelBytes = 384 << 10;
 // Copying pixels into a panel pays when this many rows, on average, read each of them.
 constexpr int64_t kPanelReads = 32;
 // Less work than this is not worth waking a thread for.
@@ -24,9 +23,9 @@ class ConvStep final : public Step {
  public:
   ConvStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
-        planes_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(PickConv(spec.inputs[1].layout)),
+        planes_(shape, variant_.tile_pixels, variant_.tile_more),
         weights_(PackConv(*spec.constants[1], shape.groups, variant_)),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {
@@ -61,8 +60,12 @@ class ConvStep final : public Step {
   bool by_bands(int threads) const { return threads == 1 || items() >= 2 * threads; }
 
   int64_t columns() const { return shape_.group_in() * shape_.taps(); }
+  int64_t tile_most() const { return variant_.tile_pixels + variant_.tile_more; }
+  int64_t panel_columns() const {
+    return std::min(columns(), kPanelBytes / tile_most() / int64_t{sizeof(float)});
+  }
   int64_t panel_bytes() const {
-    return panel_ ? std::min(columns(), kPanelColumns) * kPanelStride * int64_t{sizeof(float)} : 0;
+    return panel_ ? panel_columns() * tile_most() * int64_t{sizeof(float)} : 0;
   }
 
   float* Panel(const StepContext& context, int part) const {
@@ -103,7 +106,7 @@ class ConvStep final : public Step {
     args.bias = has_bias_ ? context.in<float>(2) + channel : nullptr;
     args.epilogue = epilogue_;
     for (int64_t p = first; p < last; p += args.pixels) {
-      args.pixels = last - p <= kTilePixels + kTileMore ? last - p : kTilePixels;
+      args.pixels = last - p <= tile_most() ? last - p : variant_.tile_pixels;
       args.y = context.out<float>(0) + at + p;
       args.residual = has_residual_ ? context.in<float>(3) + at + p : nullptr;
       Tile(args, weights, origin + (p - first), panel);
@@ -124,7 +127,7 @@ class ConvStep final : public Step {
     const int32_t* used_end = used + weights.used().size();
     for (int32_t k = 0; k == 0 || k < columns_end; k = args.k_end) {
       args.k_begin = k;
-      args.k_end = std::min(columns_end, k + static_cast<int32_t>(kPanelColumns));
+      args.k_end = std::min(columns_end, k + static_cast<int32_t>(panel_columns()));
       args.first = k == 0, args.last = args.k_end == columns_end;
       const int32_t* next = std::lower_bound(used, used_end, args.k_end);
       pack_({x, planes_.offsets().data(), used, next - used, k, args.pixels, panel, args.x_stride});
@@ -177,9 +180,9 @@ class ConvStep final : public Step {
   }
 
   ConvShape shape_;
-  PixelPlanes planes_;
   Epilogue epilogue_;
   const ConvVariant& variant_;
+  PixelPlanes planes_;
   std::shared_ptr<const PackedGroups> weights_;
   bool has_bias_;
   bool has_residual_;

@@ -230,14 +230,16 @@ void TestProblem(const Problem& p) {
   }
 }
 
-// Large enough for several bands, whose edges fall within rows.
+// Large enough for several bands, whose edges fall within rows, and for several panels of columns.
 void TestBands() {
-  for (const int64_t stride : {1, 2}) {
+  for (const int64_t round : {0, 1, 2}) {
+    const int64_t stride = 1 + round % 2;
     Problem p;
+    p.layout = static_cast<Layout>(round);
     p.kernel = {3, 3}, p.strides = {stride, stride}, p.pads = {1, 1, 1, 1}, p.dilations = {1, 1};
     p.output_padding = {0, 0};
     const int64_t size = (37 - 1) / stride + 1;
-    p.x = {2, 96, 37, 37}, p.w = {9, 96, 3, 3}, p.y = {2, 9, size, size};
+    p.x = {2, 200, 37, 37}, p.w = {9, 200, 3, 3}, p.y = {2, 9, size, size};
     TestProblem(p);
   }
 }

@@ -119,7 +119,8 @@ Plane PlaneOf(const ConvShape& shape, int64_t row_shift, int64_t column_shift, i
   return plane;
 }
 
-PixelPlanes::PixelPlanes(const ConvShape& shape) : shape_(shape), fill_(Pick(FillVariants()).fn) {
+PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more)
+    : shape_(shape), fill_(Pick(FillVariants()).fn) {
   const ConvShape& s = shape_;
   in_place_ = s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
               s.pad_left == 0 && s.out_w == s.in_w &&
@@ -130,7 +131,7 @@ PixelPlanes::PixelPlanes(const ConvShape& shape) : shape_(shape), fill_(Pick(Fil
   }
   halo_rows_ = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
   planes_per_channel_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());
-  ChooseBands();
+  ChooseBands(tile_pixels, tile_more);
   const int64_t elements = in_place_ ? s.in_pixels() : plane_stride_;
   if (s.group_in() * planes_per_channel_ * elements > std::numeric_limits<int32_t>::max()) {
     throw Unsupported("the image is too large: its offsets pass 2^31");
@@ -148,18 +149,18 @@ PixelPlanes::PixelPlanes(const ConvShape& shape) : shape_(shape), fill_(Pick(Fil
   }
 }
 
-void PixelPlanes::ChooseBands() {
+void PixelPlanes::ChooseBands(int64_t tile_pixels, int64_t tile_more) {
   const ConvShape& s = shape_;
   const int64_t pixels = s.out_pixels();
   const int64_t rows = in_place_ ? s.kernel_h : 1;
   const int64_t pixel_bytes =
       std::max<int64_t>(1, s.group_in() * planes_per_channel_ * rows) * int64_t{sizeof(float)};
-  const int64_t least = in_place_ ? kTilePixels : 2 * kTilePixels;
-  band_pixels_ = std::max(kBandBytes / pixel_bytes / kTilePixels * kTilePixels, least);
+  const int64_t least = in_place_ ? tile_pixels : 2 * tile_pixels;
+  band_pixels_ = std::max(kBandBytes / pixel_bytes / tile_pixels * tile_pixels, least);
   bands_ = (pixels + band_pixels_ - 1) / band_pixels_;
   // A last band of a single vector would waste its registers: leave it to the one before.
-  if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= kTileMore) --bands_;
-  const int64_t band_most = std::min(pixels, band_pixels_ + kTileMore);
+  if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= tile_more) --bands_;
+  const int64_t band_most = std::min(pixels, band_pixels_ + tile_more);
   const int64_t rows_most =
       (band_most + s.out_w - 2) / std::max<int64_t>(1, s.out_w) + 1 + halo_rows_;
   // An odd number of cache lines spreads the planes over the cache's sets.

@@ -7,11 +7,6 @@
 
 namespace coexec::kernels {
 
-// Pixels that strips work on at once: full tiles of every ISA, 3 vectors of 16 or 6 of 8. A
-// remainder of up to kTileMore joins the tile before it.
-constexpr int64_t kTilePixels = 48;
-constexpr int64_t kTileMore = 16;
-
 // Sizes of a Conv or ConvTranspose. One spatial dimension is taken as the height, with a width
 // of 1, so that flattened pixels stay contiguous.
 struct ConvShape {
@@ -57,7 +52,8 @@ Plane PlaneOf(const ConvShape& shape, int64_t row_shift, int64_t column_shift, i
 // stride and no kernel columns reads its input in place.
 class PixelPlanes {
  public:
-  explicit PixelPlanes(const ConvShape& shape);
+  // Bands are made of whole tiles, but for the last; up to tile_more pixels join it.
+  PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more);
 
   bool in_place() const { return in_place_; }
   // Output pixels are worked off in bands; each has its own planes in scratch.
@@ -77,7 +73,7 @@ class PixelPlanes {
   void Fill(int64_t band, int64_t begin, int64_t end, const float* image, float* scratch) const;
 
  private:
-  void ChooseBands();
+  void ChooseBands(int64_t tile_pixels, int64_t tile_more);
 
   ConvShape shape_;
   FillFn* fill_;
