@@ -71,7 +71,10 @@ def test_layer_normalization(shape: tuple[int, ...], data: st.DataObject) -> Non
     attrs: dict[str, _kernels.AttrValue] = {"axis": axis, "epsilon": 1e-2}
     (expected,) = run_onnxruntime("LayerNormalization", attrs, inputs)
     assert_close(
-        run_native("LayerNormalization", attrs, inputs, [x])[0], expected, rtol=1e-4, atol=1e-5
+        run_native("LayerNormalization", attrs, inputs, [x])[0],
+        expected,
+        rtol=1e-4,
+        atol=1e-4,  # ONNX Runtime sums long rows in f32
     )
 
 
