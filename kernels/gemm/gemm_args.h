@@ -15,6 +15,7 @@ namespace coexec::kernels {
 // So all variants return the same bits, whatever the rows and panels of a call.
 constexpr int kDensePanel = 32;   // features per dense panel
 constexpr int kSparsePanel = 16;  // features per bcr or csr panel
+constexpr int kCsrWindow = 32;    // inputs that a step of a csr panel chooses from
 
 // A stretch of a bcr panel's kept inputs at which the same features have a weight.
 struct BcrRun {
@@ -24,7 +25,7 @@ struct BcrRun {
 
 // Where a sparse panel's parts begin.
 struct GemmPanel {
-  int64_t value;  // into values
+  int64_t value;  // into values; csr: into offsets too
   int64_t input;  // into inputs_kept
   int64_t run;    // bcr: into runs. csr: unused
 };
@@ -35,8 +36,11 @@ struct GemmPanel {
 //   bcr    a panel keeps a list of inputs, cut into runs; for each input of a run come the
 //          weights of the lanes in the mask, lowest first. Inputs at even places of a run add to
 //          one chain, those at odd places to another; the two are added at the end.
-//   csr    a panel keeps `depth` inputs per lane as [depth][16], in values and inputs_kept
-//          alike; lanes with fewer repeat their last input with weight 0.
+//   csr    a panel goes through x in steps, each with a window of 32 inputs from inputs_kept[step]
+//          on; in a step every lane adds one input of the window: values[step][16] times the
+//          input at offsets[step][16]. A lane with no weight in the window adds 0 times the
+//          window's first input. Windows start within x, and at most inputs - 32 if that is
+//          positive.
 // values may be read up to 16 elements past its end.
 struct GemmWeights {
   int64_t inputs;
@@ -45,6 +49,7 @@ struct GemmWeights {
   const float* values;
   // Sparse layouts only.
   const uint16_t* inputs_kept;
+  const uint8_t* offsets;
   const BcrRun* runs;
   const GemmPanel* begins;  // [panels + 1]
   const int32_t* order;     // [panels * 16] lane -> feature, -1: none; null: lane order
@@ -54,9 +59,11 @@ struct GemmArgs {
   const GemmWeights* weights;
   int32_t panel_begin;
   int32_t panel_end;
-  int32_t rows;           // 0 <= rows <= rows_max of the variant
-  const float* x;         // [inputs, rows]: input k of row r at x[k * x_stride + r]
-  int64_t x_stride;       // >= rows; 1 for one row
+  int32_t rows;  // 0 <= rows <= rows_max of the variant
+  // Input k of row r is at x[k * x_stride + r], x_stride >= rows (1 for one row); for csr it is
+  // at x[r * x_stride + k], x_stride >= inputs.
+  const float* x;
+  int64_t x_stride;
   const float* bias;      // [features] or null
   const float* residual;  // [rows, features] or null; may be y
   int64_t residual_stride;

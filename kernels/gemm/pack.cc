@@ -42,8 +42,7 @@ void PackDenseColumns(const float* b, int64_t inputs, int64_t features, float* v
   }
 }
 
-void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inputs, float* packed,
-                    int64_t packed_stride) {
+void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inputs, float* packed) {
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
     const float* from = x + r * x_stride;
@@ -56,17 +55,17 @@ void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inpu
       const Four ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
       const Four cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
       const Four cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-      Save(to + k * packed_stride, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
-      Save(to + (k + 1) * packed_stride, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
-      Save(to + (k + 2) * packed_stride, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
-      Save(to + (k + 3) * packed_stride, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+      Save(to + k * rows, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
+      Save(to + (k + 1) * rows, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+      Save(to + (k + 2) * rows, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+      Save(to + (k + 3) * rows, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
     }
     for (; k < inputs; ++k) {
-      for (int64_t i = 0; i < 4; ++i) to[k * packed_stride + i] = from[k + i * x_stride];
+      for (int64_t i = 0; i < 4; ++i) to[k * rows + i] = from[k + i * x_stride];
     }
   }
   for (; r < rows; ++r) {
-    for (int64_t k = 0; k < inputs; ++k) packed[k * packed_stride + r] = x[r * x_stride + k];
+    for (int64_t k = 0; k < inputs; ++k) packed[k * rows + r] = x[r * x_stride + k];
   }
 }
 

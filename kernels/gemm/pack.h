@@ -13,7 +13,7 @@ struct PackedWeight {
   GemmWeights weights = {};
   Layout layout = Layout::kDense;
   int64_t macs = 0;  // multiply-adds per row of x, padding included
-  Buffer values, inputs_kept, runs, begins, order;
+  Buffer values, inputs_kept, offsets, runs, begins, order;
 };
 
 // Rows [begin, begin + features) of `weight` read as a matrix of rows of `inputs` elements,
@@ -28,9 +28,8 @@ int64_t DensePanelFloats(int64_t features, int64_t inputs);
 // The same for a row-major [inputs, features] matrix, into `values`: DensePanelFloats elements.
 void PackDenseColumns(const float* b, int64_t inputs, int64_t features, float* values);
 
-// x[rows, inputs] (row stride x_stride) into packed[inputs, rows] (stride packed_stride).
-void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inputs, float* packed,
-                    int64_t packed_stride);
+// x[rows, inputs] (row stride x_stride) into packed[inputs, rows].
+void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inputs, float* packed);
 
 namespace pack {
 

@@ -22,6 +22,7 @@ Buffer Copy(const std::vector<T>& from, size_t slack = 0) {
 struct Parts {
   std::vector<float> values;
   std::vector<uint16_t> inputs_kept;
+  std::vector<uint8_t> offsets;
   std::vector<BcrRun> runs;
   std::vector<GemmPanel> begins;
 
@@ -38,6 +39,7 @@ PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t feat
   packed.macs = static_cast<int64_t>(parts.values.size());
   packed.values = Copy(parts.values, kSlack);
   packed.inputs_kept = Copy(parts.inputs_kept);
+  packed.offsets = Copy(parts.offsets);
   packed.runs = Copy(parts.runs);
   packed.begins = Copy(parts.begins);
   packed.order = Copy(order);
@@ -46,6 +48,7 @@ PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t feat
                     static_cast<int32_t>(parts.begins.size()) - 1,
                     packed.values.as<float>(),
                     packed.inputs_kept.as<uint16_t>(),
+                    packed.offsets.as<uint8_t>(),
                     packed.runs.as<BcrRun>(),
                     packed.begins.as<GemmPanel>(),
                     order.empty() ? nullptr : packed.order.as<int32_t>()};
@@ -113,6 +116,30 @@ uint16_t LanesAt(const float* w, int64_t inputs, const int32_t* lanes, int64_t k
   return static_cast<uint16_t>(mask);
 }
 
+// Cuts a csr panel into steps: each window starts at the least input that any lane still needs,
+// and every lane whose next input lies in it takes that one.
+void AddCsrPanel(const float* w, int64_t inputs, const int32_t* lanes, Parts* parts) {
+  const auto next = [&](int lane, int64_t k) {
+    while (k < inputs && (lanes[lane] < 0 || w[lanes[lane] * inputs + k] == 0.0f)) ++k;
+    return k;
+  };
+  int64_t at[kSparsePanel];
+  for (int lane = 0; lane < kSparsePanel; ++lane) at[lane] = next(lane, 0);
+  const int64_t last = std::max<int64_t>(0, inputs - kCsrWindow);
+  for (;;) {
+    const int64_t least = *std::min_element(at, at + kSparsePanel);
+    if (least == inputs) return;
+    const int64_t base = std::min(least, last);
+    parts->inputs_kept.push_back(static_cast<uint16_t>(base));
+    for (int lane = 0; lane < kSparsePanel; ++lane) {
+      const bool takes = at[lane] < inputs && at[lane] < base + kCsrWindow;
+      parts->offsets.push_back(takes ? static_cast<uint8_t>(at[lane] - base) : uint8_t{0});
+      parts->values.push_back(takes ? w[lanes[lane] * inputs + at[lane]] : 0.0f);
+      if (takes) at[lane] = next(lane, at[lane] + 1);
+    }
+  }
+}
+
 }  // namespace
 
 PackedWeight pack::Bcr(const float* w, int64_t features, int64_t inputs) {
@@ -160,23 +187,7 @@ PackedWeight pack::Csr(const float* w, int64_t features, int64_t inputs) {
   Parts parts;
   for (size_t first = 0; first < order.size(); first += kSparsePanel) {
     parts.Mark();
-    const auto begin = static_cast<size_t>(parts.begins.back().value);
-    const auto depth = static_cast<size_t>(counts[static_cast<size_t>(order[first])]);
-    parts.values.resize(begin + depth * kSparsePanel);
-    parts.inputs_kept.resize(begin + depth * kSparsePanel);
-    for (size_t lane = 0; lane < kSparsePanel; ++lane) {
-      const int64_t m = order[first + lane];
-      size_t place = 0;
-      uint16_t last = 0;
-      for (int64_t k = 0; m >= 0 && k < inputs; ++k) {
-        if (w[m * inputs + k] == 0.0f) continue;
-        last = static_cast<uint16_t>(k);
-        const size_t at = begin + place++ * kSparsePanel + lane;
-        parts.values[at] = w[m * inputs + k];
-        parts.inputs_kept[at] = last;
-      }
-      for (; place < depth; ++place) parts.inputs_kept[begin + place * kSparsePanel + lane] = last;
-    }
+    AddCsrPanel(w, inputs, order.data() + first, &parts);
   }
   parts.Mark();
   return Finish(std::move(parts), order, features, inputs, Layout::kCsr);

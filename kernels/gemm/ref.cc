@@ -70,10 +70,12 @@ void gemm_f32_csr_ref(const GemmArgs& a) {
       const int64_t m = FeatureAt(w, panel * kSparsePanel + lane);
       if (m < 0) continue;
       for (int32_t r = 0; r < a.rows; ++r) {
+        const float* x = a.x + r * a.x_stride;
+        const uint16_t* base = w.inputs_kept + w.begins[panel].input;
         float sum = 0.0f;
         for (int64_t i = w.begins[panel].value + lane; i < w.begins[panel + 1].value;
-             i += kSparsePanel) {
-          sum = __builtin_fmaf(a.x[w.inputs_kept[i] * a.x_stride + r], w.values[i], sum);
+             i += kSparsePanel, ++base) {
+          sum = __builtin_fmaf(x[*base + w.offsets[i]], w.values[i], sum);
         }
         Store(a, r, m, sum);
       }

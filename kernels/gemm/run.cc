@@ -8,8 +8,6 @@ namespace {
 // Rows are taken in chunks whose interleaved copy stays in the second-level cache.
 constexpr int64_t kChunkFloats = 64 * 1024;
 constexpr int64_t kChunkRowsMin = 48;
-// Floats of a cache line, and of a csr block's row.
-constexpr int64_t kLine = 16;
 // Fewer multiply-adds than this are not worth waking a thread for.
 constexpr int64_t kPartMacs = 128 * 1024;
 
@@ -51,11 +49,12 @@ class Chunk {
         call_(call),
         row_begin_(row_begin),
         blocks_(rows, BlockRows(variant, weights.inputs)),
+        interleaved_(rows > 1 && variant.layout != Layout::kCsr),
         scratch_(scratch) {}
 
   void Run(Team& team) {
     const int64_t inputs = weights_.inputs;
-    if (blocks_.rows > 1) {
+    if (interleaved_) {
       const int64_t grain = 1 + kPartMacs / (8 * variant_.rows_max * std::max<int64_t>(1, inputs));
       ParallelFor(team, blocks_.count, grain, [&](int64_t begin, int64_t end, int) {
         for (int64_t block = begin; block < end; ++block) Interleave(block);
@@ -70,18 +69,8 @@ class Chunk {
   void Interleave(int64_t block) const {
     const int64_t first = blocks_.begin(block);
     InterleaveRows(call_.x + (row_begin_ + first) * call_.x_stride, call_.x_stride,
-                   blocks_.begin(block + 1) - first, weights_.inputs, Interleaved(block),
-                   Stride(block));
-  }
-
-  // Csr loads whole vectors of rows: each should lie in one cache line.
-  int64_t Stride(int64_t block) const {
-    const bool padded = variant_.layout == Layout::kCsr;
-    return padded ? kLine : blocks_.begin(block + 1) - blocks_.begin(block);
-  }
-  float* Interleaved(int64_t block) const {
-    const bool padded = variant_.layout == Layout::kCsr;
-    return scratch_ + (padded ? block * kLine : blocks_.begin(block)) * weights_.inputs;
+                   blocks_.begin(block + 1) - first, weights_.inputs,
+                   scratch_ + first * weights_.inputs);
   }
 
   // Tiles are numbered panel by panel, so that a panel stays in cache for all its blocks.
@@ -102,8 +91,8 @@ class Chunk {
     args.panel_begin = static_cast<int32_t>(panel_begin);
     args.panel_end = static_cast<int32_t>(panel_end);
     args.rows = static_cast<int32_t>(rows);
-    args.x = blocks_.rows > 1 ? Interleaved(block) : call_.x + row * call_.x_stride;
-    args.x_stride = blocks_.rows > 1 ? Stride(block) : 1;
+    args.x = interleaved_ ? scratch_ + first * weights_.inputs : call_.x + row * call_.x_stride;
+    args.x_stride = interleaved_ ? rows : variant_.layout == Layout::kCsr ? call_.x_stride : 1;
     args.bias = call_.bias;
     args.residual = call_.residual ? call_.residual + row * call_.residual_stride : nullptr;
     args.residual_stride = call_.residual_stride;
@@ -126,13 +115,14 @@ class Chunk {
   const GemmCall& call_;
   int64_t row_begin_;
   Blocks blocks_;
+  bool interleaved_;
   float* scratch_;
 };
 
 }  // namespace
 
 int64_t GemmScratchFloats(int64_t rows, int64_t inputs) {
-  return rows > 1 ? (ChunkRows(rows, inputs) + kLine - 1) / kLine * kLine * inputs : 0;
+  return rows > 1 ? ChunkRows(rows, inputs) * inputs : 0;
 }
 
 void RunGemm(const GemmVariant& variant, const GemmWeights& weights, const GemmCall& call,

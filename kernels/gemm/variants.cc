@@ -20,8 +20,8 @@ constexpr GemmVariant kVariants[] = {
     {"gemm_f32_dense_avx2", gemm_f32_dense_avx2, kAvx2Fma, Layout::kDense, 6},
     {"gemm_f32_bcr_avx512", gemm_f32_bcr_avx512, kAvx2Fma | kAvx512, Layout::kBcr, 12},
     {"gemm_f32_bcr_avx2", gemm_f32_bcr_avx2, kAvx2Fma, Layout::kBcr, 5},
-    {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, 16},
-    {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, 16},
+    {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, 8},
+    {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, 4},
 #endif
     {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, 16},
     {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, 16},

@@ -42,12 +42,12 @@ struct Lanes {
 
 using FewLanes = Lanes;
 
-inline vec::F Gather(const float* x, const uint16_t* k, int64_t stride) {
-  const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(k));
-  const __m256i at = _mm256_mullo_epi32(_mm256_cvtepu16_epi32(narrow),
-                                        _mm256_set1_epi32(static_cast<int>(stride)));
-  return _mm256_i32gather_ps(x, at, 4);
-}
+struct Offsets {
+  explicit Offsets(const uint8_t* from)
+      : at(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)))) {}
+  vec::F Pick(const float* window) const { return _mm256_i32gather_ps(window, at, 4); }
+  __m256i at;
+};
 
 }  // namespace
 }  // namespace coexec::kernels
@@ -95,7 +95,18 @@ void gemm_f32_bcr_avx2(const GemmArgs& a) {
 }
 
 void gemm_f32_csr_avx2(const GemmArgs& a) {
-  if (a.rows > 0) CsrPanels(a);
+  switch (a.rows) {
+    case 1:
+      return CsrRows<1>(a);
+    case 2:
+      return CsrRows<2>(a);
+    case 3:
+      return CsrRows<3>(a);
+    case 4:
+      return CsrRows<4>(a);
+    default:
+      return;
+  }
 }
 
 }  // namespace coexec::kernels

@@ -37,12 +37,14 @@ struct FewLanes : Lanes {
   }
 };
 
-inline vec::F Gather(const float* x, const uint16_t* k, int64_t stride) {
-  const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(k));
-  const __m512i at = _mm512_mullo_epi32(_mm512_cvtepu16_epi32(narrow),
-                                        _mm512_set1_epi32(static_cast<int>(stride)));
-  return _mm512_i32gather_ps(at, x, 4);
-}
+struct Offsets {
+  explicit Offsets(const uint8_t* from)
+      : at(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))) {}
+  vec::F Pick(const float* window) const {
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(window), at, _mm512_loadu_ps(window + 16));
+  }
+  __m512i at;
+};
 
 }  // namespace
 }  // namespace coexec::kernels
@@ -116,7 +118,26 @@ void gemm_f32_bcr_avx512(const GemmArgs& a) {
 }
 
 void gemm_f32_csr_avx512(const GemmArgs& a) {
-  if (a.rows > 0) CsrPanels(a);
+  switch (a.rows) {
+    case 1:
+      return CsrRows<1>(a);
+    case 2:
+      return CsrRows<2>(a);
+    case 3:
+      return CsrRows<3>(a);
+    case 4:
+      return CsrRows<4>(a);
+    case 5:
+      return CsrRows<5>(a);
+    case 6:
+      return CsrRows<6>(a);
+    case 7:
+      return CsrRows<7>(a);
+    case 8:
+      return CsrRows<8>(a);
+    default:
+      return;
+  }
 }
 
 }  // namespace coexec::kernels
