@@ -68,7 +68,8 @@ class OneNode:
         opsets = [onnx.helper.make_opsetid("", self.opset)]
         if self.domain:
             opsets.append(onnx.helper.make_opsetid(self.domain, 1))
-        return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        return onnx.shape_inference.infer_shapes(model)
 
     def feed(self) -> dict[str, Array]:
         return {

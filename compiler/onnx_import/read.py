@@ -207,5 +207,5 @@ def _checker_error(model: onnx.ModelProto) -> str:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError, RuntimeError, RecursionError) as error:
-        return str(error).strip().splitlines()[0][:500] or "the checker refuses it"
+        return " ".join(str(error).split())[:500] or "ONNX's checker refuses it"
     return ""
