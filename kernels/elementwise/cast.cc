@@ -15,27 +15,36 @@ struct Half {
   uint16_t bits;
 };
 
-double FromHalf(Half half) {
-  const int exponent = (half.bits >> 10) & 31;
-  const double mantissa = half.bits & 1023;
-  double value = exponent == 31  ? (mantissa == 0 ? INFINITY : NAN)
-                 : exponent == 0 ? std::ldexp(mantissa, -24)
-                                 : std::ldexp(mantissa + 1024, exponent - 25);
-  return (half.bits & 0x8000) != 0 ? -value : value;
+// The half's bits in a float's places stand for a number 2^112 too small; denormals included.
+float FromHalf(Half half) {
+  const uint32_t magnitude = static_cast<uint32_t>(half.bits & 0x7fff) << 13;
+  const uint32_t scaled = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
+  const uint32_t special = magnitude | 0x7f800000;  // infinities and NaN
+  const uint32_t bits = magnitude >= 0x0f800000 ? special : scaled;
+  return std::bit_cast<float>(bits | static_cast<uint32_t>(half.bits & 0x8000) << 16);
 }
 
-// Rounds half to even, by letting the double's own rounding work at the half's last place.
-Half ToHalf(double value) {
-  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  const double x = std::fabs(value);
-  if (std::isnan(x)) return {static_cast<uint16_t>(sign | 0x7e00)};
-  if (x >= 65520.0) return {static_cast<uint16_t>(sign | 0x7c00)};
-  const int exponent = x < 0x1p-14 ? -14 : std::ilogb(x);
-  // In units of the last place: 0 to 2048, the leading bit included.
-  const auto units = static_cast<int>(std::nearbyint(std::ldexp(x, 10 - exponent)));
-  // A carry out of the mantissa lands in the exponent, as it should.
-  const int bits = ((exponent + 14) << 10) + units;
-  return {static_cast<uint16_t>(sign | bits)};
+// Rounds half to even. Small ones are rounded by an addition that leaves them in a half's
+// denormal places, the others by adding just under half a last place to their bits.
+Half ToHalf(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint32_t x = bits & 0x7fffffff;
+  const uint32_t small =
+      std::bit_cast<uint32_t>(std::bit_cast<float>(x) + 0.5f) - std::bit_cast<uint32_t>(0.5f);
+  const uint32_t normal = (x - (112u << 23) + 0xfff + ((x >> 13) & 1)) >> 13;
+  uint32_t half = x < 0x38800000 ? small : normal;
+  half = x >= 0x477ff000 ? 0x7c00 : half;
+  half = x > 0x7f800000 ? 0x7e00 : half;
+  return {static_cast<uint16_t>(half | (bits >> 16 & 0x8000))};
+}
+
+// Rounded to odd, so that rounding the float once more gives what rounding the double would.
+float Narrowed(double value) {
+  const float nearest = static_cast<float>(value);
+  if (static_cast<double>(nearest) == value || value != value) return nearest;
+  const uint32_t bits = std::bit_cast<uint32_t>(nearest);
+  const bool away = std::fabs(static_cast<double>(nearest)) > std::fabs(value);
+  return std::bit_cast<float>((away ? bits - 1 : bits) | 1);
 }
 
 template <typename From>
@@ -66,7 +75,8 @@ To Converted(From from) {
   if constexpr (std::is_same_v<To, Bool>) {
     return Bool{x != 0};
   } else if constexpr (std::is_same_v<To, Half>) {
-    return ToHalf(static_cast<double>(x));
+    if constexpr (std::is_same_v<From, double>) return ToHalf(Narrowed(x));
+    return ToHalf(static_cast<float>(x));  // an integer this rounds is infinite as a half
   } else if constexpr (std::is_floating_point_v<To>) {
     return static_cast<To>(x);
   } else if constexpr (sizeof(To) == 1) {

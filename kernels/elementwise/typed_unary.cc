@@ -67,7 +67,13 @@ void WhereLoop(const uint8_t* condition, const void* a, const void* b, void* y, 
   const T* right = static_cast<const T*>(b);
   T* out = static_cast<T*>(y);
   if (step[0] == 1 && step[1] == 1 && step[2] == 1) {
-    for (int64_t i = 0; i < n; ++i) out[i] = condition[i] != 0 ? left[i] : right[i];
+    for (int64_t i = 0; i < n; ++i) {
+      // Both are read whatever the condition, so that the loop needs no branch.
+      const T from_left = left[i];
+      const T from_right = right[i];
+      const T mask = static_cast<T>(-static_cast<T>(condition[i] != 0));
+      out[i] = static_cast<T>((from_left & mask) | (from_right & ~mask));
+    }
     return;
   }
   for (int64_t i = 0; i < n; ++i) {

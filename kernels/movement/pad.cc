@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "kernels/base/source_table.h"
 #include "kernels/base/spec_checks.h"
 #include "kernels/base/variant.h"
 #include "kernels/movement/steps.h"
@@ -11,14 +12,13 @@ namespace coexec::kernels {
 namespace {
 
 constexpr int64_t kBytesPerPart = 64 * 1024;
-constexpr int64_t kFill = -1;
 using Element = std::array<std::byte, 8>;
 
-// Where output index `at` of a dimension of `size` comes from, or kFill.
+// Where output index `at` of a dimension of `size` comes from, or kNoSource.
 int64_t Source(const std::string& mode, int64_t at, int64_t begin, int64_t size) {
   const int64_t i = at - begin;
   if (i >= 0 && i < size) return i;
-  if (mode == "constant" || size == 0) return kFill;
+  if (mode == "constant" || size == 0) return kNoSource;
   if (mode == "edge") return std::clamp<int64_t>(i, 0, size - 1);
   if (size == 1) return 0;
   const int64_t period = 2 * (size - 1);
@@ -46,7 +46,7 @@ class PadStep final : public Step {
     for (size_t d = row_dim; d-- > 0;) {
       for (int64_t at = 0; at < spec.outputs[0].shape[d]; ++at) {
         const int64_t from = Source(spec.attrs.s("mode"), at, pads[d], in[d]);
-        source_[d].push_back(from == kFill ? kFill : from * stride);
+        source_[d].push_back(from == kNoSource ? kNoSource : from * stride);
       }
       stride *= in[d];
     }
@@ -60,12 +60,12 @@ class PadStep final : public Step {
   void Run(const StepContext& context) const override {
     const int64_t row_bytes = static_cast<int64_t>(source_.back().size()) * unit_bytes_;
     if (row_bytes == 0) return;
-    ParallelFor(
-        context.team, rows_, kBytesPerPart / row_bytes + 1, [&](int64_t begin, int64_t end, int) {
-          for (int64_t row = begin; row < end; ++row) {
-            WriteRow(context.inputs[0], RowSource(row), context.outputs[0] + row * row_bytes);
-          }
-        });
+    ParallelFor(context.team, rows_, kBytesPerPart / row_bytes + 1,
+                [&](int64_t begin, int64_t end, int) {
+                  ForSourceRows(source_, begin, end, [&](int64_t row, int64_t from) {
+                    WriteRow(context.inputs[0], from, context.outputs[0] + row * row_bytes);
+                  });
+                });
   }
   std::string kernel() const override { return label_; }
 
@@ -74,12 +74,12 @@ class PadStep final : public Step {
   void FindMiddle() {
     const std::vector<int64_t>& row = source_.back();
     const auto follows = [&](size_t i) {
-      return row[i] != kFill && row[i - 1] != kFill && row[i] == row[i - 1] + unit_bytes_;
+      return row[i] != kNoSource && row[i - 1] != kNoSource && row[i] == row[i - 1] + unit_bytes_;
     };
     for (size_t i = 0; i < row.size();) {
       size_t end = i + 1;
       while (end < row.size() && follows(end)) ++end;
-      if (end - i > middle_end_ - middle_begin_ && row[i] != kFill) {
+      if (end - i > middle_end_ - middle_begin_ && row[i] != kNoSource) {
         middle_begin_ = i;
         middle_end_ = end;
       }
@@ -87,21 +87,9 @@ class PadStep final : public Step {
     }
   }
 
-  int64_t RowSource(int64_t row) const {
-    int64_t from = 0;
-    for (size_t d = source_.size() - 1; d-- > 0;) {
-      const auto size = static_cast<int64_t>(source_[d].size());
-      const int64_t part = source_[d][static_cast<size_t>(row % size)];
-      if (part == kFill) return kFill;
-      from += part;
-      row /= size;
-    }
-    return from;
-  }
-
   void WriteRow(const std::byte* in, int64_t from, std::byte* out) const {
     const size_t units = source_.back().size();
-    if (from == kFill) return Fill(out, static_cast<int64_t>(units) * unit_bytes_);
+    if (from == kNoSource) return Fill(out, static_cast<int64_t>(units) * unit_bytes_);
     for (size_t i = 0; i < middle_begin_; ++i) WriteUnit(in, from, i, out);
     if (middle_end_ > middle_begin_) {
       std::memcpy(out + static_cast<int64_t>(middle_begin_) * unit_bytes_,
@@ -114,7 +102,7 @@ class PadStep final : public Step {
   void WriteUnit(const std::byte* in, int64_t from, size_t i, std::byte* out) const {
     out += static_cast<int64_t>(i) * unit_bytes_;
     const int64_t unit = source_.back()[i];
-    if (unit == kFill) return Fill(out, unit_bytes_);
+    if (unit == kNoSource) return Fill(out, unit_bytes_);
     std::memcpy(out, in + from + unit, static_cast<size_t>(unit_bytes_));
   }
 
@@ -128,7 +116,7 @@ class PadStep final : public Step {
   int64_t element_bytes_;
   int64_t unit_bytes_;
   Element value_;
-  std::vector<std::vector<int64_t>> source_;
+  SourceTable source_;
   int64_t rows_ = 1;
   size_t middle_begin_ = 0;
   size_t middle_end_ = 0;

@@ -37,7 +37,23 @@ void Four4(const std::byte* in, int64_t in_stride, std::byte* out, int64_t out_s
   for (int i = 0; i < 4; ++i) std::memcpy(out + i * out_stride, &column[i], 16);
 }
 
+// Two rows into one, element by element.
+void Interleave(const Transpose2d& t) {
+  const int64_t whole = t.j / 4 * 4;
+  for (int64_t j = 0; j < whole; j += 4) {
+    Four a, b;
+    std::memcpy(&a, t.in + j * 4, 16);
+    std::memcpy(&b, t.in + t.in_stride + j * 4, 16);
+    const Four low = __builtin_shuffle(a, b, Four{0, 4, 1, 5});
+    const Four high = __builtin_shuffle(a, b, Four{2, 6, 3, 7});
+    std::memcpy(t.out + j * 8, &low, 16);
+    std::memcpy(t.out + j * 8 + 16, &high, 16);
+  }
+  Scalar<uint32_t>({t.in + whole * 4, t.in_stride, t.out + whole * 8, 8, t.j - whole, 2});
+}
+
 void Words(const Transpose2d& t) {
+  if (t.k == 2 && t.out_stride == 8) return Interleave(t);
   const int64_t j_whole = t.j / 4 * 4;
   const int64_t k_whole = t.k / 4 * 4;
   for (int64_t j = 0; j < j_whole; j += 4) {

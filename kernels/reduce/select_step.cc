@@ -33,20 +33,21 @@ using ArgFn = void(const ArgArgs&);
 template <bool largest, bool last, typename T>
 void Arg(const ArgArgs& a) {
   std::array<T, kColumns> best;
+  std::array<int32_t, kColumns> at{};
   const T* x = static_cast<const T*>(a.x);
   const auto columns = static_cast<size_t>(a.columns);
   for (size_t c = 0; c < columns; ++c) {
     best[c] = x[c];
-    a.y[c] = 0;
   }
-  for (int64_t i = 1; i < a.n; ++i) {
+  for (int32_t i = 1; i < a.n; ++i) {
     const T* row = x + i * a.stride;
     for (size_t c = 0; c < columns; ++c) {
       const bool wins = last ? !Beats<largest>(best[c], row[c]) : Beats<largest>(row[c], best[c]);
       best[c] = wins ? row[c] : best[c];
-      a.y[c] = wins ? i : a.y[c];
+      at[c] = wins ? i : at[c];
     }
   }
+  for (size_t c = 0; c < columns; ++c) a.y[c] = at[c];
 }
 
 template <typename T>
@@ -185,7 +186,8 @@ std::unique_ptr<Step> MakeArgStep(const char* name, bool largest, const StepSpec
   if (spec.attrs.i("keepdims") == 0) result.erase(result.begin() + static_cast<int64_t>(axis));
   CheckOutputShape(spec, 0, result);
   ArgFn* fn = PickArg(x.dtype, largest, spec.attrs.i("select_last_index") != 0);
-  if (fn == nullptr || spec.outputs[0].dtype != DType::kI64 || x.shape[axis] == 0) {
+  if (fn == nullptr || spec.outputs[0].dtype != DType::kI64 || x.shape[axis] == 0 ||
+      x.shape[axis] > INT32_MAX) {
     throw Unsupported(std::string(name) + " of " + x.str() + " to " + spec.outputs[0].str());
   }
   return std::make_unique<ArgStep>(name, fn, x.dtype, AroundAxis(x, axis));

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "kernels/base/source_table.h"
 #include "kernels/base/variant.h"
 #include "kernels/resize/steps.h"
 
@@ -40,9 +41,8 @@ class NearestStep final : public Step {
     if (row_bytes == 0) return;
     ParallelFor(context.team, rows_, kResizeElementsPerPart / units + 1,
                 [&](int64_t begin, int64_t end, int) {
-                  int64_t previous = -1;
-                  for (int64_t row = begin; row < end; ++row) {
-                    const int64_t from = RowSource(row);
+                  int64_t previous = kNoSource;
+                  ForSourceRows(source_, begin, end, [&](int64_t row, int64_t from) {
                     std::byte* out = context.outputs[0] + row * row_bytes;
                     if (from == previous) {
                       std::memcpy(out, out - row_bytes, static_cast<size_t>(row_bytes));
@@ -50,7 +50,7 @@ class NearestStep final : public Step {
                       WriteRow(context.inputs[0] + from, out);
                     }
                     previous = from;
-                  }
+                  });
                 });
   }
   std::string kernel() const override {
@@ -58,16 +58,6 @@ class NearestStep final : public Step {
   }
 
  private:
-  int64_t RowSource(int64_t row) const {
-    int64_t from = 0;
-    for (size_t d = source_.size() - 1; d-- > 0;) {
-      const auto size = static_cast<int64_t>(source_[d].size());
-      from += source_[d][static_cast<size_t>(row % size)];
-      row /= size;
-    }
-    return from;
-  }
-
   template <size_t bytes>
   void WriteUnits(const std::byte* in, std::byte* out) const {
     for (const int64_t from : source_.back()) {
@@ -96,7 +86,7 @@ class NearestStep final : public Step {
 
   DType dtype_;
   int64_t unit_bytes_;
-  std::vector<std::vector<int64_t>> source_;  // bytes, by dimension and output place
+  SourceTable source_;
   int64_t rows_ = 1;
 };
 
