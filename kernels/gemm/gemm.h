@@ -37,6 +37,8 @@ struct GemmCall {
   float* y;  // must not overlap x
   int64_t y_stride;
   Activation activation;
+  // Walk the panels last to first: right after a walk the other way, most are still in cache.
+  bool backwards;
 };
 
 // Floats of scratch that RunGemm needs for `rows` rows of `inputs` each.

@@ -75,10 +75,18 @@ class Chunk {
 
   // Tiles are numbered panel by panel, so that a panel stays in cache for all its blocks.
   void Tiles(int64_t begin, int64_t end) const {
-    if (blocks_.count == 1) return Tile(0, begin, end);
+    if (blocks_.count == 1) return Stretches(begin, end);
     for (int64_t tile = begin; tile < end; ++tile) {
       const int64_t panel = tile / blocks_.count;
       Tile(tile % blocks_.count, panel, panel + 1);
+    }
+  }
+
+  void Stretches(int64_t begin, int64_t end) const {
+    constexpr int64_t kStretch = 8;
+    if (!call_.backwards) return Tile(0, begin, end);
+    for (int64_t last = end; last > begin; last -= kStretch) {
+      Tile(0, std::max(begin, last - kStretch), last);
     }
   }
 

@@ -94,7 +94,7 @@ void RecurrentStep::RunWay(const StepContext& context, int64_t index, float* scr
     const int64_t t = way.backwards ? shape_.steps - 1 - i : i;
     float* next = y != nullptr ? y + (t * shape_.ways + index) * state : memory.h[i % 2];
     const int64_t row = shape_.gates * shape_.hidden;
-    Advance(way, memory.projected + t * shape_.batch * row, h, next, memory, team);
+    Advance(way, i, memory.projected + t * shape_.batch * row, h, next, memory, team);
     h = next;
   }
   if (wanted_[1]) std::memcpy(context.out<float>(1) + index * state, h, state_bytes);
@@ -113,7 +113,7 @@ void RecurrentStep::Project(const RnnWay& way, const float* x, const Memory& mem
   RunGemm(PickGemm(way.input->layout), way.input->weights, call, memory.gemm, team);
 }
 
-void RecurrentStep::StateProduct(const RnnWay& way, size_t part, const float* h,
+void RecurrentStep::StateProduct(const RnnWay& way, size_t part, int64_t i, const float* h,
                                  const Memory& memory, Team& team) const {
   const PackedWeight& packed = *way.state[part];
   const int64_t begin = part == 0 ? 0 : way.state[0]->weights.features;
@@ -124,11 +124,12 @@ void RecurrentStep::StateProduct(const RnnWay& way, size_t part, const float* h,
   call.bias = way.state_bias.empty() ? nullptr : way.state_bias.data() + begin;
   call.y = memory.recurrent + begin;
   call.y_stride = shape_.gates * shape_.hidden;
+  call.backwards = i % 2 == 1;  // every step walks the same weights: to and fro
   RunGemm(PickGemm(packed.layout), packed.weights, call, memory.gemm, team);
 }
 
-void RecurrentStep::Advance(const RnnWay& way, const float* projected, const float* h, float* next,
-                            const Memory& memory, Team& team) const {
+void RecurrentStep::Advance(const RnnWay& way, int64_t i, const float* projected, const float* h,
+                            float* next, const Memory& memory, Team& team) const {
   const auto cell = [&](RnnCell kind, float* out) {
     RnnCellArgs args = {};
     args.rows = shape_.batch;
@@ -142,7 +143,7 @@ void RecurrentStep::Advance(const RnnWay& way, const float* projected, const flo
     args.h_stride = args.c_stride = args.out_stride = shape_.hidden;
     PickRnnCell(kind).fn(args);
   };
-  StateProduct(way, 0, h, memory, team);
+  StateProduct(way, 0, i, h, memory, team);
   switch (kind_) {
     case RnnKind::kLstm:
       return cell(RnnCell::kLstm, next);
@@ -150,7 +151,7 @@ void RecurrentStep::Advance(const RnnWay& way, const float* projected, const flo
       return cell(RnnCell::kGru, next);
     case RnnKind::kGruResetFirst:
       cell(RnnCell::kGruReset, memory.c);
-      StateProduct(way, 1, memory.c, memory, team);
+      StateProduct(way, 1, i, memory.c, memory, team);
       return cell(RnnCell::kGruUpdate, next);
   }
 }

@@ -52,9 +52,9 @@ class RecurrentStep final : public Step {
   int64_t WayMacs() const;
   void RunWay(const StepContext& context, int64_t way, float* scratch, Team& team) const;
   void Project(const RnnWay& way, const float* x, const Memory& memory, Team& team) const;
-  void Advance(const RnnWay& way, const float* projected, const float* h, float* next,
+  void Advance(const RnnWay& way, int64_t i, const float* projected, const float* h, float* next,
                const Memory& memory, Team& team) const;
-  void StateProduct(const RnnWay& way, size_t part, const float* h, const Memory& memory,
+  void StateProduct(const RnnWay& way, size_t part, int64_t i, const float* h, const Memory& memory,
                     Team& team) const;
 
   RnnKind kind_;
