@@ -27,11 +27,10 @@ struct Dims {
   // Where place `at`, row-major, lies.
   int64_t Offset(int64_t at) const {
     int64_t offset = 0;
-    for (size_t d = static_cast<size_t>(count); d-- > 0;) {
+    for (size_t d = static_cast<size_t>(count); d-- > 1; at /= size[d]) {
       offset += at % size[d] * stride[d];
-      at /= size[d];
     }
-    return offset;
+    return offset + at * stride[0];
   }
 };
 
@@ -93,8 +92,8 @@ class ReduceStep final : public Step {
     ParallelFor(context.team, outputs_ / width * blocks, kElementsPerPart / item_elements + 1,
                 [&](int64_t begin, int64_t end, int) {
                   for (int64_t item = begin; item < end; ++item) {
-                    const int64_t column = item % blocks * kColumns;
-                    const int64_t place = item / blocks;
+                    const int64_t place = blocks == 1 ? item : item / blocks;
+                    const int64_t column = (item - place * blocks) * kColumns;
                     Reduce(context, layout_.kept.Offset(place) + column, place * width + column,
                            layout_.row ? layout_.n : std::min(kColumns, width - column));
                   }
