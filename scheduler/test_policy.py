@@ -119,7 +119,9 @@ job_views = st.builds(
 def _views(draw: st.DrawFn) -> tuple[int, list[JobView], list[RunningView], list[LaneView]]:
     jobs = draw(st.lists(job_views, max_size=12, unique_by=lambda job: job.id))
     lanes = draw(st.lists(st.sampled_from([LaneKind.CPU, LaneKind.ONNXRUNTIME]), max_size=6))
-    running, free, ready = [], [], list(jobs)
+    ready: list[JobView] = list(jobs)
+    running: list[RunningView] = []
+    free: list[LaneView] = []
     for i, kind in enumerate(lanes):
         of_kind = [job for job in ready if job.kind == kind]
         if of_kind and draw(st.booleans()):

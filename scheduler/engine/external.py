@@ -1,13 +1,17 @@
 """A layer that ONNX Runtime runs, in the form the core calls: lists of (dtype, shape, data)."""
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from coexec.kernels.program.dtypes import numpy_dtype
-from coexec.kernels.program.onnx_layer import OnnxLayer
+
+if TYPE_CHECKING:
+    from coexec.kernels.program.onnx_layer import OnnxLayer
 
 Item = tuple[str, Sequence[int], Any]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from coexec.kernels.program import format
 from coexec.kernels.program.build import build_segment
 from coexec.kernels.program.format import CompiledModel
-from coexec.kernels.program.onnx_layer import OnnxLayer
 from coexec.protos import engine_pb2
 from coexec.scheduler import _core
 from coexec.scheduler.engine.external import ExternalLayer
@@ -76,6 +75,9 @@ class LoadedProgram:
             return known_us.get(self.facts.layers[i].key, expected_us(layer))
 
         if not planned.native:
+            # Only now: ONNX Runtime takes long to import, and a restarted engine is waited for.
+            from coexec.kernels.program.onnx_layer import OnnxLayer
+
             layer = self.model.program.layers[layers[0]]
             core = engine.external_segment(
                 planned.digest,
