@@ -85,7 +85,9 @@ def measure(paths: list[Path], folder: Path) -> list[Row]:
 
 def _compare(client: triton.InferenceServerClient, path: Path, state: Path) -> Row:
     feed = inputs_for(path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     want = dict(zip(names, session.run(names, feed), strict=True))
     try:
