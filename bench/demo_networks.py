@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 Array = NDArray[np.float32]
+Shape = list[int | str]  # a name is a dimension of any size
 
 SOUND_HIDDEN = 128
 
@@ -181,9 +182,7 @@ class GraphWriter:
         bias = self.weight(f"{name}.bias", layer.bias.detach().numpy())
         return self.node("Gemm", [x, weight, bias], name, transB=1)
 
-    def save(
-        self, path: Path, inputs: Mapping[str, list[int]], output: str, shape: list[int]
-    ) -> None:
+    def save(self, path: Path, inputs: Mapping[str, Shape], output: str, shape: Shape) -> None:
         """Check the graph and write it to `path`."""
         graph = helper.make_graph(
             self.nodes,
@@ -200,7 +199,7 @@ class GraphWriter:
         onnx.save(model, path)
 
 
-def _head(writer: GraphWriter, net: Perception, head: str, x: str) -> tuple[str, list[int]]:
+def _head(writer: GraphWriter, net: Perception, head: str, x: str) -> tuple[str, Shape]:
     """Add one head on the backbone's output `x`; its output's name and shape."""
     if head in ("classify", "count"):
         layers = net.classify if head == "classify" else net.count
@@ -208,7 +207,7 @@ def _head(writer: GraphWriter, net: Perception, head: str, x: str) -> tuple[str,
         y = writer.block(f"{head}.conv", x, layers["conv"])
         y = writer.node("GlobalAveragePool", [y], f"{head}.mean")
         y = writer.linear(f"{head}.out", writer.node("Flatten", [y], f"{head}.flat"), layers["out"])
-        return writer.node("Softmax", [y], output, axis=1), [1, 5]
+        return writer.node("Softmax", [y], output, axis=1), ["n", 5]
     conv = net.locate["conv"] if head == "locate" else net.segment["out"]
     assert isinstance(conv, nn.Conv2d)
     assert conv.bias is not None
@@ -219,11 +218,11 @@ def _head(writer: GraphWriter, net: Perception, head: str, x: str) -> tuple[str,
         y = writer.linear("locate.hidden", y, net.locate["hidden"])
         y = writer.node("Relu", [y], "locate.hidden.relu")
         y = writer.linear("locate.out", y, net.locate["out"])
-        return writer.node("Sigmoid", [y], "box"), [1, 4]
+        return writer.node("Sigmoid", [y], "box"), ["n", 4]
     y = writer.block("segment.conv", x, net.segment["conv"])
     y = writer.conv("segment.out", y, weight, bias)
     y = writer.node("DepthToSpace", [y], "segment.pixels", blocksize=4, mode="CRD")
-    return writer.node("Sigmoid", [y], "mask"), [1, 1, 48, 48]
+    return writer.node("Sigmoid", [y], "mask"), ["n", 1, 48, 48]
 
 
 def save_perception(net: Perception, folder: Path) -> None:
@@ -234,7 +233,7 @@ def save_perception(net: Perception, folder: Path) -> None:
         for name, block in net.backbone.items():
             x = writer.block(f"backbone.{name}", x, block)
         output, shape = _head(writer, net, head, x)
-        writer.save(folder / f"scene_{head}.onnx", {"image": [1, 3, 96, 96]}, output, shape)
+        writer.save(folder / f"scene_{head}.onnx", {"image": ["n", 3, 96, 96]}, output, shape)
 
 
 def _onnx_gates(value: Tensor) -> Array:

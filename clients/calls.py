@@ -1,5 +1,6 @@
 """Inference calls as messages: what both clients share, and what needs no connection."""
 
+import math
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -83,7 +84,7 @@ class TensorInfo:
         size = item_bytes(self.datatype)
         if size is None or min(self.shape, default=0) < 0:
             return None
-        return size * int(np.prod(self.shape, dtype=np.int64))
+        return size * math.prod(self.shape)
 
 
 @dataclass(frozen=True)

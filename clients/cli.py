@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +140,7 @@ def _random(datatype: str, shape: tuple[int, ...], rng: np.random.Generator) -> 
         return np.full(sides, b"coexec", object)
     if datatype.startswith("FP"):
         return rng.random(sides).astype(f"f{item_bytes(datatype)}")
-    zeros = decode(datatype, sides, bytes(int(np.prod(sides)) * (item_bytes(datatype) or 1)))
+    zeros = decode(datatype, sides, bytes(math.prod(sides) * (item_bytes(datatype) or 1)))
     return rng.integers(0, 2, sides).astype(zeros.dtype)
 
 

@@ -4,6 +4,7 @@ On the wire a tensor is little-endian, row-major and without padding; BOOL is on
 element is its length as uint32 and then its bytes; BF16 is the upper half of a float32.
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -116,7 +117,7 @@ def decode(datatype: str, shape: Sequence[int], data: bytes | memoryview) -> Arr
     BYTES becomes an object array of bytes; BF16 a bfloat16 array, or float32 where ml_dtypes is
     absent. Raises ValueError where data, datatype and shape do not agree.
     """
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     if datatype == "BYTES":
         return _decode_strings(count, memoryview(data)).reshape(shape)
     size = item_bytes(datatype)

@@ -1,7 +1,8 @@
-"""A camera and a microphone at fixed rates, and whoever answers them.
+"""Cameras and a microphone at fixed rates, and whoever answers them.
 
 Latency runs from the moment a frame is due, not from when it was sent: a side that falls
-behind pays for it.
+behind pays for it. A frame whose period has passed before it could be sent is dropped, as a
+robot would drop it for the next one.
 """
 
 import threading
@@ -18,6 +19,7 @@ from . import sound, world
 Array = NDArray[np.float32]
 HEADS = ("scene_classify", "scene_locate", "scene_segment", "scene_count")
 SOUND = "sound_command"
+CAMERAS = 4  # front, left, right and back of a robot, say: one frame is a picture of each
 
 
 class Side(Protocol):
@@ -26,7 +28,7 @@ class Side(Protocol):
     name: str
 
     def frame(self, image: Array, deadline_us: int) -> dict[str, Array]:
-        """The heads' outputs for float32 [1, 3, 96, 96]; a head that failed is missing."""
+        """The heads' outputs for float32 [4, 3, 96, 96]; a head that failed is missing."""
 
     def window(self, features: Array, deadline_us: int) -> dict[str, Array]:
         """The sound network's output for float32 [1, 40, 32]; empty if it failed."""
@@ -34,10 +36,10 @@ class Side(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one input: when (milliseconds after it was due), and what."""
+    """What came back for one input: when, and what."""
 
     index: int  # of the input
-    latency_ms: float
+    latency_ms: float | None  # after it was due; None if it was dropped or is not complete
     met: bool  # complete, and within the period
     outputs: dict[str, Array]
 
@@ -46,15 +48,23 @@ class Answer:
 class Played:
     """Everything one side answered."""
 
-    camera: list[Answer] = field(default_factory=list)
+    cameras: list[Answer] = field(default_factory=list)
     microphone: list[Answer] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What all cameras see at one moment. images: float32 [4, 3, 96, 96]."""
+
+    images: Array
+    views: tuple[world.View, ...]
 
 
 @dataclass(frozen=True)
 class Material:
     """Inputs made beforehand, so that making them disturbs no measurement."""
 
-    frames: Sequence[world.View]
+    frames: Sequence[Frame]
     windows: Sequence[sound.Heard]
     fps: float
     windows_per_s: float
@@ -62,8 +72,12 @@ class Material:
     @classmethod
     def make(cls, seconds: float, fps: float, windows_per_s: float, seed: int) -> "Material":
         """Enough frames and windows for `seconds`."""
-        camera, microphone = world.camera(seed, fps), sound.microphone(seed, windows_per_s)
-        frames = [next(camera) for _ in range(round(seconds * fps))]
+        cameras = [world.camera(seed * CAMERAS + number, fps) for number in range(CAMERAS)]
+        frames = []
+        for _ in range(round(seconds * fps)):
+            views = tuple(next(camera) for camera in cameras)
+            frames.append(Frame(np.stack([view.image for view in views]), views))
+        microphone = sound.microphone(seed, windows_per_s)
         windows = [next(microphone) for _ in range(round(seconds * windows_per_s))]
         return cls(frames, windows, fps, windows_per_s)
 
@@ -81,17 +95,18 @@ def _tick(
         due_s = begin_s + count * period_s
         time.sleep(max(0.0, due_s - time.monotonic()))
         left_us = round((due_s + period_s - time.monotonic()) * 1e6)
-        outputs = send(index, max(1, left_us))
+        outputs = send(index, left_us) if left_us > 0 else {}
         latency_s = time.monotonic() - due_s
-        met = len(outputs) == wanted and latency_s <= period_s
-        answers.append(Answer(index, latency_s * 1e3, met, outputs))
+        complete = len(outputs) == wanted
+        latency_ms = latency_s * 1e3 if complete else None
+        answers.append(Answer(index, latency_ms, complete and latency_s <= period_s, outputs))
 
 
 def play(side: Side, material: Material, part: int, parts: int, played: Played) -> None:
     """Play one of `parts` equal parts of the material to `side`; answers go to `played`."""
 
     def frame(index: int, deadline_us: int) -> dict[str, Array]:
-        return side.frame(material.frames[index].image[None], deadline_us)
+        return side.frame(material.frames[index].images, deadline_us)
 
     def window(index: int, deadline_us: int) -> dict[str, Array]:
         return side.window(material.windows[index].features[None], deadline_us)
@@ -106,7 +121,7 @@ def play(side: Side, material: Material, part: int, parts: int, played: Played) 
         args=(window, windows, 1 / material.windows_per_s, 1, played.microphone, begin_s),
     )
     microphone.start()
-    _tick(frame, frames, 1 / material.fps, len(HEADS), played.camera, begin_s)
+    _tick(frame, frames, 1 / material.fps, len(HEADS), played.cameras, begin_s)
     microphone.join()
 
 
@@ -115,6 +130,6 @@ def frames_per_s(side: Side, material: Material, seconds: float) -> float:
     begin_s = time.monotonic()
     done = 0
     while (passed_s := time.monotonic() - begin_s) < seconds:
-        side.frame(material.frames[done % len(material.frames)].image[None], 1_000_000)
+        side.frame(material.frames[done % len(material.frames)].images, 1_000_000)
         done += 1
     return done / passed_s

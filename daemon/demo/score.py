@@ -26,25 +26,25 @@ def _box_iou(box: Array, true: Array) -> float:
     return both / either
 
 
-def _frame_score(head: str, output: Array, view: world.View) -> float:
-    """How right a head is about a view: 0 or 1, or intersection over union."""
+def _view_score(head: str, output: Array, view: world.View) -> float:
+    """How right a head is about one view: 0 or 1, or intersection over union."""
     if head == "scene_classify":
-        return float(output[0].argmax() == view.kind)
+        return float(output.argmax() == view.kind)
     if head == "scene_count":
-        return float(output[0].argmax() == view.count)
+        return float(output.argmax() == view.count)
     if head == "scene_locate":
-        return _box_iou(output[0], view.box)
-    mask = output[0, 0] > 0.5
+        return _box_iou(output, view.box)
+    mask = output[0] > 0.5
     return float((mask & view.mask).sum() / (mask | view.mask).sum())
 
 
 def scores(played: Played, material: Material) -> dict[str, float]:
     """Network to its mean score over the answers it gave; 0 where it gave none."""
     found: dict[str, list[float]] = {name: [] for name in (*HEADS, SOUND)}
-    for answer in played.camera:
-        view = material.frames[answer.index]
+    for answer in played.cameras:
+        views = material.frames[answer.index].views
         for head, output in answer.outputs.items():
-            found[head].append(_frame_score(head, output, view))
+            found[head] += [_view_score(head, *pair) for pair in zip(output, views, strict=True)]
     for answer in played.microphone:
         kind = material.windows[answer.index].kind
         if kind is not None and SOUND in answer.outputs:
@@ -55,7 +55,7 @@ def scores(played: Played, material: Material) -> dict[str, float]:
 def largest_difference(ours: Played, theirs: Played) -> float:
     """The largest difference between two sides' outputs for the same inputs."""
     largest = 0.0
-    for mine, other in ((ours.camera, theirs.camera), (ours.microphone, theirs.microphone)):
+    for mine, other in ((ours.cameras, theirs.cameras), (ours.microphone, theirs.microphone)):
         by_index = {answer.index: answer.outputs for answer in other}
         for answer in mine:
             for name, output in answer.outputs.items():
@@ -67,7 +67,7 @@ def largest_difference(ours: Played, theirs: Played) -> float:
 
 @dataclass(frozen=True)
 class Timing:
-    """One player's latencies (milliseconds) and how many deadlines held."""
+    """One player's latencies (milliseconds, of complete answers) and how many deadlines held."""
 
     p50_ms: float
     p99_ms: float
@@ -76,9 +76,9 @@ class Timing:
 
     @classmethod
     def of(cls, answers: Sequence[Answer]) -> "Timing":
-        """Over all answers, complete or not."""
-        latencies = [answer.latency_ms for answer in answers]
-        p50, p99 = np.percentile(latencies, [50, 99])
+        """Over all inputs, those without an answer too; infinite latencies if none has one."""
+        latencies = [a.latency_ms for a in answers if a.latency_ms is not None]
+        p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (np.inf, np.inf)
         met = sum(answer.met for answer in answers)
         return cls(float(p50), float(p99), met, len(answers))
 

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import psutil
 from coexec.clients import Client, CoexecError
 
-from .play import HEADS, SOUND, Array, Material, frames_per_s
+from .play import CAMERAS, HEADS, SOUND, Array, Material, frames_per_s
 
 
 class DaemonSide:
@@ -75,7 +75,7 @@ class OnnxRuntimeSide:
             )
             for name in (*HEADS, SOUND)
         }
-        self.frame(np.zeros((1, 3, 96, 96), np.float32), 0)
+        self.frame(np.zeros((CAMERAS, 3, 96, 96), np.float32), 0)
         self.window(np.zeros((1, 40, 32), np.float32), 0)
         self.memory_bytes = psutil.Process().memory_info().rss - before
 

@@ -1,6 +1,7 @@
 """Players, scores and pictures with a side that knows the truth."""
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,15 @@ class Knowing:
 
     def frame(self, image: play.Array, deadline_us: int) -> dict[str, play.Array]:
         self.threads.add(threading.current_thread().name)
-        assert image.shape == (1, 3, 96, 96)
+        assert image.shape == (4, 3, 96, 96)
         assert 0 < deadline_us <= 33_334
-        view = next(self._frames)
+        views = next(self._frames).views
         one_hot = np.eye(5, dtype=np.float32)
         outputs = {
-            "scene_classify": one_hot[[(view.kind + self._wrong) % 5]],
-            "scene_locate": view.box[None],
-            "scene_segment": view.mask[None, None].astype(np.float32),
-            "scene_count": one_hot[[view.count]],
+            "scene_classify": one_hot[[(view.kind + self._wrong) % 5 for view in views]],
+            "scene_locate": np.stack([view.box for view in views]),
+            "scene_segment": np.stack([view.mask[None].astype(np.float32) for view in views]),
+            "scene_count": one_hot[[view.count for view in views]],
         }
         outputs.pop(self._missing, None)
         return outputs
@@ -57,15 +58,34 @@ def _play(side: Knowing) -> play.Played:
 def test_every_input_is_played_once_and_scored() -> None:
     side = Knowing()
     played = _play(side)
-    assert [answer.index for answer in played.camera] == list(range(12))
+    assert [answer.index for answer in played.cameras] == list(range(12))
     assert [answer.index for answer in played.microphone] == list(range(8))
     assert len(side.threads) >= 2
     found = score.scores(played, MATERIAL)
     assert found == dict.fromkeys((*play.HEADS, play.SOUND), 1.0)
     assert score.mistakes(found, 0.0) == []
-    timing = score.Timing.of(played.camera)
-    assert timing.total == 12
-    assert timing.p50_ms <= timing.p99_ms
+
+
+def test_timing_counts_what_was_dropped() -> None:
+    answers = [play.Answer(i, float(i), i < 8, {}) for i in range(10)]
+    answers += [play.Answer(10, None, False, {})]
+    timing = score.Timing.of(answers)
+    assert (timing.p50_ms, timing.met, timing.total) == (4.5, 8, 11)
+    assert score.Timing.of(answers[-1:]).p99_ms == np.inf
+
+
+def test_a_side_that_is_late_drops_frames() -> None:
+    class Slow(Knowing):
+        def frame(self, image: play.Array, deadline_us: int) -> dict[str, play.Array]:
+            time.sleep(0.12)
+            return super().frame(image, deadline_us)
+
+    played = play.Played()
+    play.play(Slow(), MATERIAL, 0, 1, played)
+    assert [answer.index for answer in played.cameras] == list(range(12))
+    dropped = [answer for answer in played.cameras if answer.latency_ms is None]
+    assert len(dropped) >= 4
+    assert not any(answer.met for answer in played.cameras)
 
 
 def test_wrong_missing_and_differing_answers_are_found() -> None:
@@ -77,7 +97,7 @@ def test_wrong_missing_and_differing_answers_are_found() -> None:
     found = score.scores(wrong, MATERIAL)
     assert found["scene_classify"] == 0
     assert score.mistakes(found, 0.0) == ["scene_classify: score 0.000, at least 0.97 expected"]
-    assert not any(answer.met for answer in missing.camera)
+    assert not any(answer.met for answer in missing.cameras)
     assert score.scores(missing, MATERIAL)["scene_count"] == 0
     assert score.largest_difference(right, right) == 0
     difference = score.largest_difference(wrong, right)
@@ -97,13 +117,13 @@ def test_the_shipped_networks_answer_rightly_and_share_their_backbone(tmp_path: 
     names = serve.fill_repository(tmp_path / "models")
     assert sorted(names) == sorted((*play.HEADS, play.SOUND))
     assert (tmp_path / "models" / "scene_count" / "1" / "model.onnx").is_file()
-    material = play.Material.make(4, 30, 20, 11)
+    material = play.Material.make(2, 30, 20, 11)
     for parallel in (True, False):
         side = sides.OnnxRuntimeSide(serve.NETWORKS, parallel)
         played = play.Played()
-        for index, view in enumerate(material.frames):
-            outputs = side.frame(view.image[None], 0)
-            played.camera.append(play.Answer(index, 0.0, True, outputs))
+        for index, frame in enumerate(material.frames):
+            outputs = side.frame(frame.images, 0)
+            played.cameras.append(play.Answer(index, 0.0, True, outputs))
         for index, heard in enumerate(material.windows):
             outputs = side.window(heard.features[None], 0)
             played.microphone.append(play.Answer(index, 0.0, True, outputs))
