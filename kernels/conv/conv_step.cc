@@ -12,7 +12,7 @@ namespace {
 // A panel should stay in a core's second-level cache.
 constexpr int64_t kPanelBytes = 384 << 10;
 // Copying pixels into a panel pays when this many rows, on average, read each of them.
-constexpr int64_t kPanelReads = 32;
+constexpr int64_t kPanelReads = 8;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
 
