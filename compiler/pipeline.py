@@ -123,7 +123,7 @@ def _to_graph(
                 problem = _refused_by_runtime(graph)
                 if not problem:
                     return graph
-                reason = f"ONNX Runtime takes it only whole ({problem})"
+                reason = f"ONNX Runtime takes its part only with the rest ({problem[:300]})"
             else:
                 reason = "no layer has a native kernel"
         except WholeModelError as error:

@@ -1,7 +1,7 @@
 """ONNX to layer IR."""
 
 from coexec.compiler.onnx_import.importer import Imported, Item, WholeModelError, import_model
-from coexec.compiler.onnx_import.prepare import prepare
+from coexec.compiler.onnx_import.preparation import prepare
 from coexec.compiler.onnx_import.read import Source, read_model
 from coexec.compiler.onnx_import.signature import (
     Shape,

@@ -55,7 +55,7 @@ class Node:
         """Operand i as an array; None when absent. what: its name in the refusal."""
         value = self.maybe(i)
         if value is not None and value.constant is None:
-            raise NotNative(f"{what} is computed at run time")
+            raise NotNative(f"{what}: known only at run time")
         return None if value is None else value.constant
 
     def known_ints(self, i: int, what: str) -> list[int] | None:

@@ -40,6 +40,7 @@ def read_model(path: Path) -> Source:
         ) from None
     if not model.graph.node and not model.graph.output:
         raise CompileError(f"{path.name}: not an ONNX model, or one without a graph")
+    _check_names(path.name, model)
     sha = hashlib.sha256(data)
     _check_dims(path.name, model)
     _load_external_data(path, model, sha)
@@ -105,6 +106,22 @@ def _read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CompileError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _check_names(model_name: str, model: onnx.ModelProto) -> None:
+    """Protobuf hands over a text that is not UTF-8 as bytes; names must all be texts."""
+    for graph in graphs_of(model.graph):
+        names = [info.name for info in (*graph.input, *graph.output)]
+        names += [tensor.name for tensor in graph.initializer]
+        for node in graph.node:
+            names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+            names += [attribute.name for attribute in node.attribute]
+        for name in names:
+            if not isinstance(name, str):
+                raise CompileError(
+                    f"{model_name}: the name {name!r} is not UTF-8; the file is damaged, or its "
+                    "exporter is"
+                )
 
 
 def _check_dims(name: str, model: onnx.ModelProto) -> None:

@@ -128,6 +128,15 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         read_model(tmp_path)
 
 
+def test_names_must_be_text(tmp_path: Path) -> None:
+    model = _model()
+    model.graph.node[0].name = "layer"
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString().replace(b"layer", b"l\xffyer"))
+    with pytest.raises(CompileError, match=r"the name b'l\\xffyer' is not UTF-8"):
+        read_model(path)
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [

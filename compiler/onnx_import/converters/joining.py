@@ -130,8 +130,10 @@ def constant_of_shape(node: Node) -> list[Value | None]:
 
 def transpose(node: Node) -> list[Value | None]:
     rank = len(node.shape(0))
-    perm = node.ints_attr("perm", range(rank - 1, -1, -1))
-    return [node.transpose(node.input(0), normal_axes(perm, rank))]
+    perm = normal_axes(node.ints_attr("perm", range(rank - 1, -1, -1)), rank)
+    if len(perm) != rank:
+        raise NotNative(f"its perm {perm} does not name every dim")
+    return [node.transpose(node.input(0), perm)]
 
 
 def depth_to_space(node: Node) -> list[Value | None]:
