@@ -22,7 +22,7 @@ Work Unfinished(const Request& request) {
                 job->waiters.front().request != request.id)) {
       continue;
     }
-    const int64_t cost_us = job ? job->view.cost_us : segment.cost_us();
+    const int64_t cost_us = segment.cost_us(job ? job->step.load() : 0);
     (segment.kind() == LaneKind::kCpu ? work.cpu_us : work.onnxruntime_us) += cost_us;
   }
   return work;

@@ -41,13 +41,13 @@ void RunNative(Job& job, Stretch& stretch) {
   for (const ValuePtr& value : job.inputs) inputs.push_back(value->data);
   for (const ValuePtr& value : job.made) outputs.push_back(const_cast<std::byte*>(value->data));
   double start_us = NowPreciseUs();
-  for (; job.step < segment.steps().size(); ++job.step) {
+  for (size_t step = job.step; step < segment.steps().size(); job.step = ++step) {
     if (MustStop(job, stretch.first_step)) {
       stretch.end = Stretch::End::kYielded;
       return;
     }
     job.team->BeginStep();
-    segment.RunStep(job.step, inputs.data(), outputs.data(), job.workspace.get(), *job.team);
+    segment.RunStep(step, inputs.data(), outputs.data(), job.workspace.get(), *job.team);
     const double end_us = NowPreciseUs();
     stretch.starts_us.push_back(static_cast<int64_t>(start_us));
     stretch.step_us.push_back(end_us - start_us);
