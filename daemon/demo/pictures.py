@@ -15,6 +15,7 @@ _COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
 _SHARED_COLOUR = "#333333"
 _SHARED = "one run for several networks"
 _CLOSE_MS = 4.0  # the close look at the timeline
+_TEXT_SHARE_MIN = 0.05  # of the picture's width: what text in a box needs
 
 Spans = Sequence[engine_pb2.Span]
 
@@ -42,18 +43,18 @@ def _draw_spans(
 
 
 def _busiest_us(spans: Spans, length_us: float) -> int:
-    """The start of a span after which most of the steps of a window of that length lie."""
+    """The start of a span with the most spans within that length."""
 
-    def steps_after(start_us: int) -> int:
+    def spans_after(start_us: int) -> int:
         return sum(start_us <= span.start_us < start_us + length_us for span in spans)
 
-    return max((span.start_us for span in spans), key=steps_after, default=0)
+    return max((span.start_us for span in spans), key=spans_after, default=0)
 
 
 def draw_timeline(window: engine_pb2.TimelineWindow, shown_s: float, path: Path) -> None:
     """The last `shown_s` seconds of the window, and the busiest moment in it from close by.
 
-    A row per lane, a bar per step.
+    A row per lane, a bar per run of a segment.
     """
     end_us = max((span.start_us + span.duration_us for span in window.spans), default=0)
     begin_us = end_us - round(shown_s * 1e6)
@@ -65,7 +66,7 @@ def draw_timeline(window: engine_pb2.TimelineWindow, shown_s: float, path: Path)
     )
     _draw_spans(far, spans, lanes, colours, begin_us)
     far.set_xlim(0, shown_s * 1e3)
-    far.set_title("What ran when: each bar is one step on one lane")
+    far.set_title("What ran when: each bar is one run of a segment on one lane")
     busiest_us = _busiest_us(spans, _CLOSE_MS * 1e3)
     _draw_spans(close, spans, lanes, colours, busiest_us)
     close.set_xlim(-0.02 * _CLOSE_MS, _CLOSE_MS)
@@ -79,10 +80,13 @@ def draw_timeline(window: engine_pb2.TimelineWindow, shown_s: float, path: Path)
 def _draw_segment(
     axes: Any, segment: engine_pb2.SegmentPlan, rows: Sequence[int], start: float, colour: str
 ) -> None:
+    """A box as wide as the segment takes time, and what it is where there is room."""
     low, high = rows[0] - 0.42, rows[-1] + 0.42
     width = max(segment.cost_us, 1.0)
     box = plt.Rectangle((start, low), width, high - low, facecolor=colour, edgecolor="white")
     axes.add_patch(box)
+    if width < _TEXT_SHARE_MIN * axes.get_xlim()[1]:
+        return
     count = len(segment.layers)
     axes.text(
         start + width / 2,
@@ -92,7 +96,6 @@ def _draw_segment(
         va="center",
         color="white",
         fontsize=8,
-        clip_on=True,
     )
 
 
@@ -102,16 +105,19 @@ def draw_sharing(plan: engine_pb2.EnginePlan, report: engine_pb2.SharingReport, 
     colours = _colours(models)
     figure, axes = plt.subplots(figsize=(12, 2.2 + 0.7 * len(models)), layout="constrained")
     ends = [0.0] * len(models)
+    boxes = []
     for segment in plan.segments:
         rows = sorted({models.index(user) for user in segment.users})
         start = max(ends[row] for row in rows)
-        colour = _SHARED_COLOUR if len(rows) > 1 else colours[models[rows[0]]]
-        _draw_segment(axes, segment, rows, start, colour)
+        boxes.append((segment, rows, start))
         for row in rows:
             ends[row] = start + max(segment.cost_us, 1.0)
+    axes.set_xlim(0, max(ends, default=1.0) * 1.02)
+    for segment, rows, start in boxes:
+        colour = _SHARED_COLOUR if len(rows) > 1 else colours[models[rows[0]]]
+        _draw_segment(axes, segment, rows, start, colour)
     axes.set_yticks(range(len(models)), models)
     axes.set_ylim(len(models) - 0.4, -0.6)
-    axes.set_xlim(0, max(ends, default=1.0) * 1.02)
     axes.set_xlabel("microseconds, one run of each segment")
     axes.set_title(
         f"What is shared: {report.bytes_saved / 1e6:.2f} MB of weights stored once, "
