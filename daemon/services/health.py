@@ -83,7 +83,8 @@ def _renamed(serialized: bytes) -> descriptor_pb2.FileDescriptorProto:
     file.package = file.package.replace("v1alpha", "v1")
     for message in file.message_type:
         for field in message.field:
-            field.type_name = field.type_name.replace(old, new)
+            if field.type_name:
+                field.type_name = field.type_name.replace(old, new)
     for service in file.service:
         for method in service.method:
             method.input_type = method.input_type.replace(old, new)
