@@ -58,9 +58,9 @@ def test_gelu_and_silu(approximate: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int64])
-def test_clip(dtype: type) -> None:
-    x = normal((5, 41), 2).astype(dtype)
-    bounds = [np.asarray(-2, dtype), np.asarray(3, dtype)]
+def test_clip(dtype: type[np.generic]) -> None:
+    x: Array = normal((5, 41), 2).astype(dtype)
+    bounds: list[Array] = [np.asarray(-2, dtype), np.asarray(3, dtype)]
     (expected,) = run_onnxruntime("Clip", {}, [x, *bounds])
     (got,) = run_native("Clip", {"min": -2.0, "max": 3.0}, [x], [x])
     assert_close(got, expected, rtol=0, atol=0)
