@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+
+from bench import zoo
+from bench.compare import alternate, ratio
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.prune import parse_rule
 from coexec.kernels.program import format
 from coexec.kernels.program.runner import Runner
-
-from bench import zoo
-from bench.compare import alternate, ratio
 
 CASES = [
     ("mobilenet_v2", ""),

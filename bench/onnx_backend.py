@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from onnx import numpy_helper
+from onnx.backend.test.case.test_case import TestCase
+from onnx.backend.test.loader import load_model_tests
+
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.kernels.program import format
 from coexec.kernels.program.runner import Runner
 from coexec.kernels.program.validate import ONNX_RUNTIME
-from onnx import numpy_helper
-from onnx.backend.test.case.test_case import TestCase
-from onnx.backend.test.loader import load_model_tests
 
 KINDS = ("node", "simple", "pytorch-operator", "pytorch-converted")
 

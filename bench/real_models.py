@@ -19,18 +19,17 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import tritonclient.grpc as triton
-from coexec.kernels.program import format
 from tritonclient.utils import np_to_triton_dtype
 
 from bench.inputs import inputs_for, models_folder
 from bench.serving import repository, serve
+from coexec.kernels.program import format
 
 TOLERANCE = 1e-3
 # Looser tolerances, each with its reason.
 _SIGMOID = "obj_* are sigmoids below 1e-4, and ONNX Runtime's own error there is 1.2e-7 absolute"
-TOLERANCES = {
-    name: (2e-2, _SIGMOID) for name in ("face_yunet_n_320", "face_yunet_n_640", "face_yunet_s_320")
-}
+_YUNETS = ("face_yunet_n_320", "face_yunet_n_640", "face_yunet_s_320")
+TOLERANCES = dict.fromkeys(_YUNETS, (0.02, _SIGMOID))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,23 @@ in one call; against the backbone and the heads run alone, in process, without a
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
-from coexec.clients import Client
-from coexec.compiler.pipeline import CompileOptions, compile_model
-from coexec.kernels.program import format
-from coexec.kernels.program.runner import Runner
 from onnx import utils
 
 from bench import zoo
 from bench.compare import alternate
 from bench.inputs import models_folder
 from bench.serving import Daemon, repository, serve
+from coexec.clients import Client
+from coexec.compiler.pipeline import CompileOptions, compile_model
+from coexec.kernels.program import format
+from coexec.kernels.program.runner import Runner
 
 GROUPS = [
     ("face_yunet_n_320", "face_yunet_n_640"),
@@ -58,7 +59,7 @@ def _measure_memory(group: tuple[str, ...], folder: Path) -> None:
             private.append(_private_kib(daemon))
         report = client.reuse_report()
         stored, alone = _weight_bytes(client)
-        growth = [after - before for before, after in zip(private, private[1:], strict=False)]
+        growth = [after - before for before, after in itertools.pairwise(private)]
         print(f"{' + '.join(group)}")
         print(
             f"  weights {stored / 1024:.0f} KiB stored, {alone / 1024:.0f} KiB if alone; "

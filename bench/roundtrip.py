@@ -18,12 +18,12 @@ import grpc
 import numpy as np
 import onnx
 import tritonclient.grpc as triton
-from coexec.clients import Client
 from onnx import TensorProto, helper
 from tritonclient.utils import shared_memory
 
 from bench.compare import alternate
 from bench.serving import repository, serve
+from coexec.clients import Client
 
 
 def main() -> None:

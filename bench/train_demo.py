@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from coexec.daemon.demo import sound, world
 from demo_networks import (
     PERCEPTION_RULES,
     SOUND_RULES,
@@ -26,6 +25,8 @@ from demo_networks import (
     save_sound,
 )
 from torch import Tensor, nn
+
+from coexec.daemon.demo import sound, world
 
 _NETWORKS = Path(__file__).parent.parent / "daemon" / "demo" / "networks"
 _DENSE_PART = 0.33  # of all steps

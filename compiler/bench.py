@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Shape

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Array, Graph
 from coexec.compiler.ir.graph import np_dtype

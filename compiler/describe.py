@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.kernels.program.dtypes import numpy_dtype
 from coexec.kernels.program.errors import RunError

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from coexec.compiler.ir.graph import DTYPE_BYTES, Layer, TensorType, Value
 from coexec.kernels import _kernels
 

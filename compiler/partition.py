@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import onnx
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir.graph import Graph, Layer, Value
 from coexec.compiler.ir.ops import BY_NAME, ONNX_RUNTIME

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from coexec.compiler.ir.graph import AttrValue, Graph, Layer, TensorType, Value
 from coexec.compiler.ir.ops import BY_NAME, ONNX_RUNTIME
 from coexec.kernels.program.weights import StoredConstant

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+
 from coexec.compiler.cli import register
 from coexec.compiler.onnx_import.conftest import OneNode
 

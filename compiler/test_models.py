@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.kernels.program import format

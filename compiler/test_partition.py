@@ -2,14 +2,15 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.compiler.ir import Graph
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.onnx_import import signature_of
 from coexec.compiler.onnx_import.conftest import Array, graph_of, run_by_onnxruntime
 from coexec.compiler.partition import whole_model
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 # Tan has no native kernel and keeps its operand's shape; NonZero's result has a shape of its own.
 _HEAD = '<ir_version: 8, opset_import: ["" : 17]>\n'

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Graph

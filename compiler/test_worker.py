@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import.conftest import OneNode
 from coexec.compiler.pipeline import CompileOptions

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from coexec.kernels import _kernels
 from onnx import helper, numpy_helper
+
+from coexec.kernels import _kernels
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+
 from coexec.compiler.ir.op import Array, Attrs
 
 Function = Callable[[Array, float, float], Array]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime as ort
+
 from coexec.compiler.ir import ops
 from coexec.compiler.ir.graph import Graph, IrError, Layer, TensorType, Value, dtype_name
 from coexec.compiler.ir.op import Array

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from coexec.compiler.ir.graph import DTYPE_BYTES, AttrValue, IrError, TensorType
 
 Array: TypeAlias = npt.NDArray[Any]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
+
 from coexec.compiler.ir import Graph, IrError, Layer, TensorType, Value
 from coexec.compiler.ir.interpret import interpret
-from onnx import helper
 
 
 def _foreign(x: Value, y: Value) -> Layer:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from coexec.compiler.ir import Graph, IrError, Layer, TensorType, Value
 from coexec.compiler.ir.verify import verify
 

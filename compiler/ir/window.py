@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
 from coexec.compiler.ir.graph import AttrValue
 from coexec.compiler.ir.op import Array, Attrs, require
 

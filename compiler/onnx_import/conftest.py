@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+
 from coexec.compiler.ir import Graph, Layer
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.ops import ONNX_RUNTIME

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx
 import onnxruntime
+
 from coexec.compiler.onnx_import.node import Array
 from coexec.compiler.onnx_import.types import loose_type
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
+
 from coexec.compiler.ir.graph import IrError, Layer, TensorType, Value, dtype_name
 from coexec.compiler.onnx_import.converters import CONVERTERS
 from coexec.compiler.onnx_import.foreign import Frame, evaluate, infer_types

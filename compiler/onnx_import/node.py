@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import onnx
+
 from coexec.compiler.ir.graph import AttrValue, IrError, Layer, TensorType, Value, dtype_name
 from coexec.compiler.ir.ops import BY_NAME
 

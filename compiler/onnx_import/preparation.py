@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import onnx
 import onnx.inliner
 import onnx_ir
-from coexec.compiler.onnx_import.signature import Shape
 from onnxscript import optimizer
+
+from coexec.compiler.onnx_import.signature import Shape
 
 _FOLDED_ELEMENTS_MAX = 2**20
 

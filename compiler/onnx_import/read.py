@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from coexec.compiler.errors import CompileError
 from google.protobuf.message import DecodeError
+
+from coexec.compiler.errors import CompileError
 
 # Protobuf cannot hold a larger message, and ONNX Runtime takes its models as one.
 MODEL_BYTES_MAX = 2**31 - 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+
 from coexec.compiler.errors import CompileError, ShapeNeededError
 from coexec.compiler.ir.graph import DTYPE_BYTES, TensorType
 from coexec.compiler.onnx_import.read import ELEMENTS_MAX, read_model

@@ -2,6 +2,7 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+
 from coexec.compiler.onnx_import import Imported, WholeModelError, import_model, prepare
 
 _HEAD = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>\n'

@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import read_model
 from coexec.compiler.onnx_import.read import ELEMENTS_MAX
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 _TEXT = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2] x) => (float[2] y) <float[2] w = {1.0, 2.0}> {y = Add(x, w)}"""

@@ -3,6 +3,7 @@ from pathlib import Path
 import onnx
 import onnx.parser
 import pytest
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Signature, read_signature, signature_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnx
+
 from coexec.compiler.ir.graph import TensorType
 
 _NAMES = {

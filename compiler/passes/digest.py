@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
+
 from coexec.compiler.ir import AttrValue, Graph, Layer, TensorType, Value
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.passes.rewrite import PassReport

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+
 from coexec.compiler.ir import Array, Graph, Layer
 from coexec.compiler.passes.linear import (
     RESIDUAL,

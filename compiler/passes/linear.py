@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from coexec.compiler.ir import Array, Layer, Value
 from coexec.compiler.passes.rewrite import Links
 

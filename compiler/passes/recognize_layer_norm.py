@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+
 from coexec.compiler.ir import Array, Graph, Layer, Value
 from coexec.compiler.ir.op import Attrs
 from coexec.compiler.passes.linear import result, scalar

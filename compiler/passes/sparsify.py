@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from coexec.compiler.ir import Array, Graph
 from coexec.compiler.passes.rewrite import PassReport
 from coexec.compiler.passes.weights import as_matrix, sparse_weights

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from onnx import helper, numpy_helper
+
 from coexec.compiler.ir import Graph, Layer, Value
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.verify import verify
 from coexec.compiler.passes import digest
 from coexec.compiler.passes.test_support import Build
-from onnx import helper, numpy_helper
 
 
 def _digested(graph: Graph) -> Graph:

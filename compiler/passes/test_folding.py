@@ -4,6 +4,7 @@ dead."""
 from __future__ import annotations
 
 import numpy as np
+
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.verify import verify
 from coexec.compiler.passes import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.window import window_attrs
 from coexec.compiler.passes import fuse_batch_norm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from coexec.compiler.passes import fuse_activation, fuse_bias, fuse_pad, fuse_residual
 from coexec.compiler.passes.test_support import Build, check_pass
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from coexec.compiler.ir import Value
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.passes import PASSES, run_passes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from coexec.compiler.ir import Value
 from coexec.compiler.passes import recognize_activation
 from coexec.compiler.passes.test_support import Build, check_pass, ops_of, random_inputs

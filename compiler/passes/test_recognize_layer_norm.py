@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from coexec.compiler.ir import Value
 from coexec.compiler.passes import recognize_layer_norm
 from coexec.compiler.passes.test_support import Build, check_pass, ops_of

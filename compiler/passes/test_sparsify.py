@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from coexec.compiler.ir import Array
 from coexec.compiler.passes import sparsify
 from coexec.compiler.passes.sparsify import choose_layout, layout_work

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from coexec.compiler.ir import Array, AttrValue, Graph, Layer, TensorType, Value
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.graph import dtype_name

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from coexec.compiler.ir import Array
 
 Mask = npt.NDArray[np.bool_]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Array, Graph, Value
 from coexec.compiler.ir.interpret import interpret

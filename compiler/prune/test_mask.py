@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from coexec.compiler.ir import Array
-from coexec.compiler.prune.mask import bcr_mask, unstructured_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from coexec.compiler.ir import Array
+from coexec.compiler.prune.mask import bcr_mask, unstructured_mask
 
 RATES = st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.9, 0.99])
 

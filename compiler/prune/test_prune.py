@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Graph
 from coexec.compiler.ir.verify import verify

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from coexec.compiler.errors import CompileError
 from coexec.compiler.prune import PruneRule, parse_rule
 

@@ -9,15 +9,15 @@
 // and buffers of the exact size so that the sanitizers see a read or write past the end.
 // COEXEC_SEED repeats a failure.
 
-#define CHECK(condition, ...)                                                              \
-  do {                                                                                     \
-    if (!(condition)) {                                                                    \
+#define CHECK(condition, ...)                                                                 \
+  do {                                                                                        \
+    if (!(condition)) {                                                                       \
       std::fprintf(stderr, "%s:%d: CHECK(%s) failed, COEXEC_SEED=%llu: ", __FILE__, __LINE__, \
-                   #condition, static_cast<unsigned long long>(coexec::check::Seed()));    \
-      std::fprintf(stderr, " " __VA_ARGS__);                                               \
-      std::fprintf(stderr, "\n");                                                          \
-      std::exit(1);                                                                        \
-    }                                                                                      \
+                   #condition, static_cast<unsigned long long>(coexec::check::Seed()));       \
+      std::fprintf(stderr, " " __VA_ARGS__);                                                  \
+      std::fprintf(stderr, "\n");                                                             \
+      std::exit(1);                                                                           \
+    }                                                                                         \
   } while (false)
 
 namespace coexec::check {

@@ -11,10 +11,20 @@ struct DTypeRow {
   int64_t bytes;
 };
 // In the order of DType.
-constexpr std::array<DTypeRow, 14> kDTypes = {{{"none", 0}, {"bool", 1}, {"u8", 1}, {"u16", 2},
-                                               {"u32", 4}, {"u64", 8}, {"i8", 1}, {"i16", 2},
-                                               {"i32", 4}, {"i64", 8}, {"f16", 2}, {"bf16", 2},
-                                               {"f32", 4}, {"f64", 8}}};
+constexpr std::array<DTypeRow, 14> kDTypes = {{{"none", 0},
+                                               {"bool", 1},
+                                               {"u8", 1},
+                                               {"u16", 2},
+                                               {"u32", 4},
+                                               {"u64", 8},
+                                               {"i8", 1},
+                                               {"i16", 2},
+                                               {"i32", 4},
+                                               {"i64", 8},
+                                               {"f16", 2},
+                                               {"bf16", 2},
+                                               {"f32", 4},
+                                               {"f64", 8}}};
 constexpr std::array<const char*, 3> kLayouts = {"dense", "bcr", "csr"};
 
 }  // namespace

@@ -7,7 +7,20 @@
 namespace coexec::kernels {
 
 enum class DType : uint8_t {
-  kNone, kBool, kU8, kU16, kU32, kU64, kI8, kI16, kI32, kI64, kF16, kBF16, kF32, kF64,
+  kNone,
+  kBool,
+  kU8,
+  kU16,
+  kU32,
+  kU64,
+  kI8,
+  kI16,
+  kI32,
+  kI64,
+  kF16,
+  kBF16,
+  kF32,
+  kF64,
 };
 
 // Bytes of one element; 0 for kNone.
@@ -31,7 +44,7 @@ struct TensorType {
   bool present() const { return dtype != DType::kNone; }
   int64_t elements() const;  // product of the shape; 1 for a scalar
   int64_t bytes() const { return elements() * SizeOf(dtype); }
-  std::string str() const;   // "f32[1, 3, 224, 224]", with the layout when not dense
+  std::string str() const;  // "f32[1, 3, 224, 224]", with the layout when not dense
   friend bool operator==(const TensorType&, const TensorType&) = default;
 };
 

@@ -134,12 +134,13 @@ NB_MODULE(_kernels, m) {
   // Objects that C++ shares derive from enable_shared_from_this, so that the engine's threads
   // drop them without asking for the interpreter lock.
   nb::class_<TensorType>(m, "TensorType")
-      .def("__init__",
-           [](TensorType* self, const std::string& dtype, std::vector<int64_t> shape,
-              const std::string& layout) {
-             new (self) TensorType{DTypeFromName(dtype), std::move(shape), LayoutFromName(layout)};
-           },
-           "dtype"_a, "shape"_a, "layout"_a = "dense")
+      .def(
+          "__init__",
+          [](TensorType* self, const std::string& dtype, std::vector<int64_t> shape,
+             const std::string& layout) {
+            new (self) TensorType{DTypeFromName(dtype), std::move(shape), LayoutFromName(layout)};
+          },
+          "dtype"_a, "shape"_a, "layout"_a = "dense")
       .def_prop_ro("dtype", [](const TensorType& t) { return std::string(Name(t.dtype)); })
       .def_prop_ro("shape", [](const TensorType& t) { return nb::tuple(nb::cast(t.shape)); })
       .def_prop_ro("layout", [](const TensorType& t) { return std::string(Name(t.layout)); })
@@ -150,15 +151,16 @@ NB_MODULE(_kernels, m) {
       .def(nb::new_([](const std::string& path) { return std::make_shared<MappedFile>(path); }),
            "path"_a)
       .def_prop_ro("nbytes", &MappedFile::bytes)
-      .def("same",
-           [](const std::shared_ptr<MappedFile>& file, int64_t offset,
-              const std::shared_ptr<MappedFile>& other, int64_t other_offset, int64_t nbytes) {
-             const std::byte* a = At(file, offset, nbytes);
-             const std::byte* b = At(other, other_offset, nbytes);
-             nb::gil_scoped_release release;
-             return nbytes == 0 || std::memcmp(a, b, static_cast<size_t>(nbytes)) == 0;
-           },
-           "offset"_a, "other"_a, "other_offset"_a, "nbytes"_a)
+      .def(
+          "same",
+          [](const std::shared_ptr<MappedFile>& file, int64_t offset,
+             const std::shared_ptr<MappedFile>& other, int64_t other_offset, int64_t nbytes) {
+            const std::byte* a = At(file, offset, nbytes);
+            const std::byte* b = At(other, other_offset, nbytes);
+            nb::gil_scoped_release release;
+            return nbytes == 0 || std::memcmp(a, b, static_cast<size_t>(nbytes)) == 0;
+          },
+          "offset"_a, "other"_a, "other_offset"_a, "nbytes"_a)
       .def("drop", &MappedFile::Drop);
 
   nb::class_<Constant>(m, "Constant")
@@ -181,17 +183,21 @@ NB_MODULE(_kernels, m) {
       .value("ARENA", Operand::Place::kArena)
       .value("CONSTANT", Operand::Place::kConstant);
   nb::class_<Operand>(m, "Operand")
-      .def("__init__", [](Operand* self, Operand::Place place,
-                          int64_t at) { new (self) Operand{place, at}; },
-           "place"_a, "at"_a = 0);
+      .def(
+          "__init__",
+          [](Operand* self, Operand::Place place, int64_t at) {
+            new (self) Operand{place, at};
+          },
+          "place"_a, "at"_a = 0);
   nb::class_<SegmentStep>(m, "SegmentStep")
-      .def("__init__",
-           [](SegmentStep* self, std::string name, std::shared_ptr<Step> step,
-              std::vector<Operand> inputs, std::vector<Operand> outputs) {
-             new (self) SegmentStep{std::move(name), std::move(step), std::move(inputs),
-                                    std::move(outputs)};
-           },
-           "name"_a, "step"_a, "inputs"_a, "outputs"_a);
+      .def(
+          "__init__",
+          [](SegmentStep* self, std::string name, std::shared_ptr<Step> step,
+             std::vector<Operand> inputs, std::vector<Operand> outputs) {
+            new (self) SegmentStep{std::move(name), std::move(step), std::move(inputs),
+                                   std::move(outputs)};
+          },
+          "name"_a, "step"_a, "inputs"_a, "outputs"_a);
   nb::class_<Segment>(m, "Segment")
       .def(nb::new_(&std::make_shared<Segment, std::vector<TensorType>, std::vector<TensorType>,
                                       std::vector<ConstantPtr>, std::vector<SegmentStep>, int64_t>),

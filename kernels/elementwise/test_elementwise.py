@@ -7,6 +7,9 @@ from typing import Any
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.kernels import _kernels
 from coexec.kernels.test_harness import (
     Array,
@@ -15,8 +18,6 @@ from coexec.kernels.test_harness import (
     run_native,
     run_onnxruntime,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=1, max_side=9)
 EXAMPLES = settings(deadline=None, max_examples=8)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.kernels import _kernels
 from coexec.kernels.test_harness import (
     Array,
@@ -13,8 +16,6 @@ from coexec.kernels.test_harness import (
     run_native,
     run_onnxruntime,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 EXAMPLES = settings(deadline=None, max_examples=40)
 DTYPES = st.sampled_from(["float32", "uint8", "float16", "int64", "bool"])

@@ -5,12 +5,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from coexec.kernels._kernels import Constant, TensorType
 from coexec.kernels.program.errors import FormatError
 from coexec.kernels.program.validate import validate
 from coexec.kernels.program.weights import StoredConstant, Weights, write_weights
 from coexec.protos import program_pb2
-from google.protobuf.message import DecodeError
 
 FORMAT_VERSION = 1
 _MAGIC = "coexec"

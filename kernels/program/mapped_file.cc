@@ -11,7 +11,9 @@
 namespace coexec::kernels {
 
 MappedFile::MappedFile(const std::string& path) {
-  const auto fail = [&](int error) { throw std::system_error(error, std::generic_category(), path); };
+  const auto fail = [&](int error) {
+    throw std::system_error(error, std::generic_category(), path);
+  };
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail(errno);
   struct stat info = {};

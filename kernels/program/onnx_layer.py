@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import onnxruntime
+
 from coexec.kernels.program.errors import RunError
 from coexec.protos import program_pb2
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from coexec.kernels._kernels import Constant, Team, available_cores
 from coexec.kernels.program.build import BuiltSegment, build_segment
 from coexec.kernels.program.dtypes import numpy_dtype

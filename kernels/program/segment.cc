@@ -30,12 +30,16 @@ Segment::Segment(std::vector<TensorType> inputs, std::vector<TensorType> outputs
       return operand.at >= 0 && operand.at < static_cast<int64_t>(count);
     };
     switch (operand.place) {
-      case Place::kNone: return true;
-      case Place::kInput: return !written && below(inputs_.size());
-      case Place::kOutput: return below(outputs_.size());
-      case Place::kArena: return operand.at % kAlign == 0 && operand.at >= 0 &&
-                                 operand.at <= arena_bytes_;
-      case Place::kConstant: return !written && below(constants_.size());
+      case Place::kNone:
+        return true;
+      case Place::kInput:
+        return !written && below(inputs_.size());
+      case Place::kOutput:
+        return below(outputs_.size());
+      case Place::kArena:
+        return operand.at % kAlign == 0 && operand.at >= 0 && operand.at <= arena_bytes_;
+      case Place::kConstant:
+        return !written && below(constants_.size());
     }
     return false;
   };
@@ -60,11 +64,16 @@ void Segment::RunStep(size_t i, const std::byte* const* inputs, std::byte* const
                       std::byte* workspace, Team& team) const {
   const auto resolve = [&](const Operand& operand) -> const std::byte* {
     switch (operand.place) {
-      case Place::kNone: return nullptr;
-      case Place::kInput: return inputs[operand.at];
-      case Place::kOutput: return outputs[operand.at];
-      case Place::kArena: return workspace + operand.at;
-      case Place::kConstant: return constants_[static_cast<size_t>(operand.at)]->stored();
+      case Place::kNone:
+        return nullptr;
+      case Place::kInput:
+        return inputs[operand.at];
+      case Place::kOutput:
+        return outputs[operand.at];
+      case Place::kArena:
+        return workspace + operand.at;
+      case Place::kConstant:
+        return constants_[static_cast<size_t>(operand.at)]->stored();
     }
     return nullptr;
   };

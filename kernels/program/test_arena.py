@@ -1,6 +1,7 @@
-from coexec.kernels.program.arena import Lifetime, plan_arena
 from hypothesis import given
 from hypothesis import strategies as st
+
+from coexec.kernels.program.arena import Lifetime, plan_arena
 
 lifetimes = st.builds(
     lambda nbytes, first, length: Lifetime(nbytes, first, first + length),

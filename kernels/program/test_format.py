@@ -3,12 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError
 from coexec.kernels.program.weights import StoredConstant
 from coexec.protos import program_pb2
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 
 def _program() -> tuple[program_pb2.Program, list[StoredConstant]]:

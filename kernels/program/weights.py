@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.numpy import save_file
+
 from coexec.kernels._kernels import Constant, MappedFile, TensorType
 from coexec.kernels.program.errors import FormatError
-from safetensors.numpy import save_file
 
 _HEADER_BYTES_MAX = 64 << 20
 _DTYPES = {

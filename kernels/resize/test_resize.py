@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.kernels import _kernels
 from coexec.kernels.test_harness import (
     Array,
@@ -12,8 +15,6 @@ from coexec.kernels.test_harness import (
     run_native,
     run_onnxruntime,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 EXAMPLES = settings(deadline=None, max_examples=25)
 COORDINATES = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+
 from coexec.compiler.ir.graph import AttrValue, TensorType
 from coexec.compiler.ir.op import (
     EXACT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
 from coexec.compiler.ir.graph import TensorType, np_dtype
 from coexec.compiler.ir.op import EXACT, Array, Attrs, Cost, Op, Sample, require, traffic
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
 from coexec.compiler.ir.activation import (
     ACTIVATION_ATTRS,
     ACTIVATIONS,

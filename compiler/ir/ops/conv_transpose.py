@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
 from coexec.compiler.ir.activation import ACTIVATION_ATTRS, NO_ACTIVATION, activate
 from coexec.compiler.ir.graph import TensorType
 from coexec.compiler.ir.op import (

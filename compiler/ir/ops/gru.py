@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+
 from coexec.compiler.ir.activation import sigmoid
 from coexec.compiler.ir.graph import TensorType
 from coexec.compiler.ir.op import SUM_ATOL, SUM_RTOL, Array, Attrs, Cost, Op, Sample

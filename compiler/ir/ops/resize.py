@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+
 from coexec.compiler.ir.graph import AttrValue, TensorType
 from coexec.compiler.ir.op import (
     NUMERIC,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from coexec.compiler.ir import Array, AttrValue, Op, ops
 from coexec.compiler.ir.graph import dtype_name, np_dtype
 from coexec.kernels import _kernels

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from coexec.compiler.ir import Array, Op, ops
 from onnx import helper, numpy_helper
+
+from coexec.compiler.ir import Array, Op, ops
 
 # One ONNX node: its op, operands in order ("" where absent) and attributes.
 Node = tuple[str, list[Array | None], dict[str, Any]]

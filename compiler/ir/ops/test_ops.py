@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from coexec.compiler.ir import Array, IrError, Op, TensorType, ops
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.graph import dtype_name

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import mutually_broadcastable_shapes
+
 from coexec.compiler.ir import Array, AttrValue, ops
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.ops import test_against_kernels as kernels
 from coexec.compiler.ir.ops import test_against_onnxruntime as runtime
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 # Op, operands, attributes.
 Case = tuple[str, list[Array | None], dict[str, AttrValue]]

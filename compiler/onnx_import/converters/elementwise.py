@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from coexec.compiler.ir.graph import Value, np_dtype
 from coexec.compiler.onnx_import.node import Converter, Node, NotNative
 from coexec.compiler.onnx_import.types import dtype_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from coexec.compiler.ir.graph import AttrValue, Value
 from coexec.compiler.onnx_import.node import Converter, Node, NotNative, normal_axes
 

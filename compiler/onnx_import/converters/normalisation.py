@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from coexec.compiler.ir.graph import Value
 from coexec.compiler.onnx_import.node import Converter, Node, NotNative
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from coexec.compiler.ir.interpret import interpret
-from coexec.compiler.onnx_import.conftest import Array, Check, OneNode, graph_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from coexec.compiler.ir.interpret import interpret
+from coexec.compiler.onnx_import.conftest import Array, Check, OneNode, graph_of
 
 _RNG = np.random.default_rng(7)
 _POSITIVE = ("Sqrt", "Log", "Reciprocal")

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from coexec.compiler.onnx_import.conftest import Array, Check, OneNode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from coexec.compiler.onnx_import.conftest import Array, Check, OneNode
 
 _RNG = np.random.default_rng(11)
 _X = _RNG.standard_normal((2, 3, 4, 5)).astype(np.float32)

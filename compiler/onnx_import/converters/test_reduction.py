@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from coexec.compiler.onnx_import.conftest import Check, OneNode
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from coexec.compiler.onnx_import.conftest import Check, OneNode
 
 _RNG = np.random.default_rng(10)
 _OPS = (

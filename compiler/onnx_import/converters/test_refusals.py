@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+
 from coexec.compiler.ir import TensorType, Value
 from coexec.compiler.ir.graph import dtype_name
 from coexec.compiler.onnx_import.conftest import OneNode
