@@ -49,7 +49,7 @@ struct Job {
   std::vector<ValuePtr> outputs;  // set when done
 
   // What survives a preemption; the lane that runs the job owns these.
-  std::atomic<size_t> step{0};  // the next to run; others may look how far it is
+  std::atomic<size_t> step{0};    // the next to run; others may look how far it is
   std::vector<bool> makes_reply;  // outputs that go into reply memory
   std::vector<ValuePtr> made;     // native: the outputs being written
   std::shared_ptr<std::byte> workspace;
