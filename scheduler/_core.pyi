@@ -10,6 +10,7 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
+
 from coexec.kernels._kernels import Segment
 
 Bytes = npt.NDArray[np.uint8]

@@ -1,10 +1,11 @@
 """The policy's traces in simulated time."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.scheduler import _core
 from coexec.scheduler._core import ActionKind, Class, JobView, LaneKind, LaneView, RunningView
 from coexec.scheduler.simulate import Arrival, Event, Simulation
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def _trace(arrivals: list[Arrival], cores: int = 1, **options: int) -> list[tuple[int, str, int]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
 from coexec.kernels.program.dtypes import numpy_dtype
 
 if TYPE_CHECKING:

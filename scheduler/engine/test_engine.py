@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from coexec.scheduler import _core
 from coexec.scheduler.engine.client import (
     EngineError,

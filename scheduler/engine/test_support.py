@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+
 from coexec.kernels.program import format
 from coexec.kernels.program.dtypes import numpy_dtype
 from coexec.kernels.program.weights import StoredConstant

@@ -3,6 +3,9 @@
 import random
 from dataclasses import replace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.protos import program_pb2
 from coexec.scheduler.reuse.facts import (
     LayerFacts,
@@ -12,8 +15,6 @@ from coexec.scheduler.reuse.facts import (
     merge_equal_layers,
 )
 from coexec.scheduler.reuse.planner import PlannedSegment, plan
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def _layer(name: str, reads: list[str], *, native: bool = True, cost_us: float = 10) -> LayerFacts:
