@@ -125,7 +125,8 @@ def _views(draw: st.DrawFn) -> tuple[int, list[JobView], list[RunningView], list
     free: list[LaneView] = []
     for i, kind in enumerate(lanes):
         of_kind = [job for job in ready if job.kind == kind]
-        if of_kind and draw(st.booleans()):
+        busy = draw(st.booleans())
+        if of_kind and busy:
             ready.remove(of_kind[0])
             running.append(RunningView(of_kind[0], i, 0))
         else:
