@@ -54,7 +54,7 @@ def _busiest_us(spans: Spans, length_us: float) -> int:
 def draw_timeline(window: engine_pb2.TimelineWindow, shown_s: float, path: Path) -> None:
     """The last `shown_s` seconds of the window, and the busiest moment in it from close by.
 
-    A row per lane, a bar per run of a segment.
+    A row per lane, a bar per step.
     """
     end_us = max((span.start_us + span.duration_us for span in window.spans), default=0)
     begin_us = end_us - round(shown_s * 1e6)
@@ -66,7 +66,7 @@ def draw_timeline(window: engine_pb2.TimelineWindow, shown_s: float, path: Path)
     )
     _draw_spans(far, spans, lanes, colours, begin_us)
     far.set_xlim(0, shown_s * 1e3)
-    far.set_title("What ran when: each bar is one run of a segment on one lane")
+    far.set_title("What ran when: each bar is one step on one lane")
     busiest_us = _busiest_us(spans, _CLOSE_MS * 1e3)
     _draw_spans(close, spans, lanes, colours, busiest_us)
     close.set_xlim(-0.02 * _CLOSE_MS, _CLOSE_MS)
@@ -99,7 +99,9 @@ def _draw_segment(
     )
 
 
-def draw_sharing(plan: engine_pb2.EnginePlan, report: engine_pb2.SharingReport, path: Path) -> None:
+def draw_sharing(
+    plan: engine_pb2.EnginePlan, bytes_saved: int, saved_us: float, path: Path
+) -> None:
     """A row per network, a box per segment; a box over several rows is computed once for all."""
     models = sorted({user for segment in plan.segments for user in segment.users})
     colours = _colours(models)
@@ -120,8 +122,8 @@ def draw_sharing(plan: engine_pb2.EnginePlan, report: engine_pb2.SharingReport, 
     axes.set_ylim(len(models) - 0.4, -0.6)
     axes.set_xlabel("microseconds, one run of each segment")
     axes.set_title(
-        f"What is shared: {report.bytes_saved / 1e6:.2f} MB of weights stored once, "
-        f"{report.saved_us / 1e3:.0f} ms of computation not done again"
+        f"What is shared: {bytes_saved / 1e6:.2f} MB of weights stored once, "
+        f"{saved_us / 1e3:.0f} ms of computation not done again"
     )
     _legend(figure, {_SHARED: _SHARED_COLOUR})
     figure.savefig(path, dpi=130)

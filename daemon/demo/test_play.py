@@ -170,7 +170,6 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
     plan = engine_pb2.EnginePlan()
     plan.segments.add(layers=["c1", "c2"], cost_us=300, users=["a/1", "b/1"])
     plan.segments.add(layers=["out"], cost_us=20, users=["b/1"])
-    report = engine_pb2.SharingReport(bytes_saved=1000, saved_us=600)
-    pictures.draw_sharing(plan, report, tmp_path / "sharing.png")
+    pictures.draw_sharing(plan, 1000, 600.0, tmp_path / "sharing.png")
     for name in ("timeline", "empty", "sharing"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
