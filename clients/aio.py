@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 import grpc.aio
+
 from coexec.protos import coexec_pb2, coexec_pb2_grpc, engine_pb2, inference_pb2, model_config_pb2
 from coexec.protos.inference_pb2_grpc import GRPCInferenceServiceStub
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import grpc
+
 from coexec.protos import coexec_pb2, inference_pb2
 
 from .addresses import default_address, is_same_machine

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+
 from coexec.protos import coexec_pb2, inference_pb2
 
 from .codec import Array, datatype_of, decode, encode, encode_into, item_bytes

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
+
 from coexec.protos import coexec_pb2, coexec_pb2_grpc, engine_pb2, inference_pb2, model_config_pb2
 from coexec.protos.inference_pb2_grpc import GRPCInferenceServiceStub
 

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+
 from coexec.clients.codec import decode, encode
 from coexec.protos import (
     coexec_pb2,

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from coexec.protos import coexec_pb2, engine_pb2, inference_pb2
 from google.protobuf.message import Message
+
+from coexec.protos import coexec_pb2, engine_pb2, inference_pb2
 
 
 def facts(message: Message) -> dict[str, Any]:

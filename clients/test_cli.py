@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from coexec.clients import cli
 from coexec.clients.codec import decode, encode
 from coexec.clients.conftest import Fake

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+
 from coexec.clients import (
     AsyncClient,
     Client,

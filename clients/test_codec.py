@@ -3,10 +3,11 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from coexec.clients import codec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from coexec.clients import codec
 
 _PLAIN = [
     *("?", "u1", "<u2", ">u2", "<u4", "<u8", "i1", "<i2", "<i4", ">i4", "<i8"),

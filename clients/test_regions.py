@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from coexec.clients import addresses, regions
 
 

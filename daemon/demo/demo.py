@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
+
 from coexec.clients import CoexecError
 from coexec.clients.facts import table, trace
 from coexec.protos import coexec_pb2, engine_pb2
-from onnx import numpy_helper
 
 from .play import CAMERAS, HEADS, SOUND, Material, Played, Side, frames_per_s, play
 from .score import SCORES_MIN, Timing, largest_difference, mistakes, scores

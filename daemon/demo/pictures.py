@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+
 from coexec.protos import engine_pb2
 
 mpl.use("Agg")  # no display needed

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import psutil
+
 from coexec.clients import Client, CoexecError
 
 NETWORKS = Path(__file__).parent / "networks"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import psutil
+
 from coexec.clients import Client, CoexecError
 
 from .play import CAMERAS, HEADS, SOUND, Array, Material, frames_per_s

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from coexec.clients import CoexecError
 from coexec.daemon.demo import play, score, serve, sides, sound
 from coexec.protos import engine_pb2

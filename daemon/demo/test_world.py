@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from coexec.daemon.demo import sound, world
 
 
