@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import structlog
 from coexec.daemon.errors import unavailable
-from coexec.daemon.flights import Flights, Target, now_us
+from coexec.daemon.flights import Flights, Target
 from coexec.protos import engine_pb2
 from coexec.scheduler._core import Channel, ChannelCorruptError
 from coexec.scheduler.engine.client import (
@@ -26,7 +26,6 @@ R = TypeVar("R")
 LOAD_FAULTS_MAX = 3  # deaths of the engine while it loads one program, before that is put aside
 _BACKOFF_FIRST_S = 0.05
 _BACKOFF_MAX_S = 5.0
-_SETTLED_US = 2_000_000  # an engine that lived this long starts again without waiting
 _EXPIRE_PERIOD_S = 0.02
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -63,6 +62,7 @@ class Supervisor:
     counters: SupervisorCounters = field(default_factory=SupervisorCounters)
     _programs: dict[int, Program] = field(default_factory=dict)
     _last_program_id: int = 0
+    _lives_that_served: int = 0
     _engine: EngineProcess | None = None  # it has every program
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -139,11 +139,11 @@ class Supervisor:
     async def _supervise(self) -> None:
         backoff_s = _BACKOFF_FIRST_S
         while True:
-            started_us = now_us()
+            served_before = self._lives_that_served
             if await self._one_life():
-                lived_us = now_us() - started_us
-                backoff_s = _BACKOFF_FIRST_S if lived_us > _SETTLED_US else backoff_s
                 self.counters.restarts += 1
+            if self._lives_that_served > served_before:
+                backoff_s = _BACKOFF_FIRST_S
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, _BACKOFF_MAX_S)
 
@@ -164,6 +164,7 @@ class Supervisor:
                 await self._load_all(engine)
                 expiring.cancel()
                 self._engine = engine
+                self._lives_that_served += 1
                 self._came.set()
                 _log.info("engine runs", pid=engine.pid, programs=len(self._programs))
                 self.flights.engine_came()
