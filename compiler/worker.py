@@ -1,148 +1,122 @@
-"""Compiling in a process of its own: a crash or a runaway there costs its caller an error.
+"""python -m coexec.compiler.worker DESCRIPTOR: the server of apart.py.
 
-The request goes to the child's standard input, the answer comes back as JSON: what the child
-read of a model it does not trust must not be able to run anything in the parent."""
+For every request it forks a minder, and that forks the worker. The worker compiles; the minder
+tells the caller how it died, and kills it when the caller has gone."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import os
-import pickle
 import resource
+import select
 import signal
+import socket
 import sys
-from dataclasses import asdict, dataclass
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 from coexec.compiler.errors import CompileError, ShapeNeededError
-from coexec.compiler.onnx_import.signature import Signature, TensorSpec, read_signature
-from coexec.compiler.pipeline import CompileOptions, CompileReport, compile_model
+from coexec.compiler.onnx_import.signature import read_signature
+from coexec.compiler.pipeline import CompileOptions, compile_model
+from coexec.compiler.prune import parse_rule
 
 _NICENESS = 10
+_REQUEST_BYTES_MAX = 1 << 20
+_IDLE_S = 120.0
+_SAID_CHARACTERS_MAX = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """seconds: until the child is killed. memory_bytes: of its address space."""
-
-    seconds: float = 600.0
-    memory_bytes: int = 32 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """signature: of the model, when no shapes were given. report: None when it needs shapes for
-    its dynamic dimensions and was given none."""
-
-    signature: Signature | None
-    report: CompileReport | None
-
-
-async def compile_apart(
-    model: Path, target: Path, options: CompileOptions, limits: Limits | None = None
-) -> Outcome:
-    """compile_model in a child process with limits and a lower priority; the child is killed when
-    the caller is cancelled. Raises CompileError with the child's reason, or with what became of
-    the child."""
-    limits = limits or Limits()
-    request = pickle.dumps((model, target, options, limits))
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "coexec.compiler.worker",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(limits.seconds):
-            stdout, stderr = await child.communicate(request)
-    except TimeoutError:
-        raise CompileError(
-            f"{model.name}: compiling took more than {limits.seconds:g} s and was stopped"
-        ) from None
-    finally:
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
-    try:
-        answer = json.loads(stdout)
-    except ValueError:
-        raise CompileError(_died(model, child.returncode or 0, stderr, limits)) from None
-    if "error" in answer:
-        raise CompileError(answer["error"])
-    signature, report = answer["signature"], answer["report"]
-    return Outcome(
-        None if signature is None else parse_signature(signature),
-        None if report is None else CompileReport.from_json(report),
-    )
+def serve(control: socket.socket) -> None:
+    """Until the parent closes its end, or nothing has come for long."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # minders are nobody's to wait for
+    control.settimeout(_IDLE_S)
+    while True:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(control, _REQUEST_BYTES_MAX, 1)
+        except TimeoutError:
+            return
+        if not message:
+            return
+        if os.fork() == 0:
+            control.close()
+            _mind(json.loads(message), socket.socket(fileno=descriptors[0]))
+        os.close(descriptors[0])
 
 
-def parse_signature(facts: dict[str, Any]) -> Signature:
-    """A signature that was written with dataclasses.asdict and JSON."""
+def _mind(request: dict[str, Any], caller: socket.socket) -> NoReturn:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    alive, held = os.pipe()  # `alive` ends with the worker
+    with tempfile.TemporaryFile() as said:
+        worker = os.fork()
+        if worker == 0:
+            os.close(alive)
+            _work(request, caller, said)
+        os.close(held)
+        ready, _, _ = select.select([alive, caller.fileno()], [], [])
+        if alive not in ready:
+            os.kill(worker, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+        if status != 0 and alive in ready:
+            caller.sendall(json.dumps({"died": _how(status, said)}).encode())
+    os._exit(0)
 
-    def specs(rows: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
-        return tuple(
-            TensorSpec(
-                row["name"],
-                row["dtype"],
-                None if row["shape"] is None else tuple(row["shape"]),
-                tuple(row["symbols"]),
-            )
-            for row in rows
-        )
 
-    return Signature(specs(facts["inputs"]), specs(facts["outputs"]))
-
-
-def _died(model: Path, status: int, stderr: bytes, limits: Limits) -> str:
+def _how(status: int, said: IO[bytes]) -> str:
+    how = f"ended with status {status}"
     if status < 0:
         how = f"died of signal {signal.Signals(-status).name}"
-    else:
-        how = f"ended with status {status}"
-    last = stderr.decode(errors="replace").strip().splitlines()[-1:]
-    said = last[0][:300] if last else "it said nothing"
-    return (
-        f"{model.name}: the compiler {how} ({said}); it may use {limits.memory_bytes} bytes of "
-        "memory"
-    )
+    said.seek(0)
+    last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+    return f"{how} ({last[0][:_SAID_CHARACTERS_MAX] if last else 'it said nothing'})"
 
 
-def _main() -> None:
-    # Libraries may print; only the answer may go to the pipe.
-    answer_to = os.dup(1)
-    os.dup2(2, 1)
-    model, target, options, limits = pickle.load(sys.stdin.buffer)
-    os.nice(_NICENESS)
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    allowed = limits.memory_bytes if most < 0 else min(limits.memory_bytes, most)
-    resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _work(request: dict[str, Any], caller: socket.socket, said: IO[bytes]) -> NoReturn:
+    status = 1
     try:
-        answer = _compile(model, target, options)
+        # Libraries may print; only the answer goes to the caller.
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+        os.nice(_NICENESS)
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        wanted = request["memory_bytes"]
+        allowed = wanted if most < 0 else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        caller.sendall(json.dumps(answer(request), default=str).encode())
+        status = 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """An Outcome for JSON, or the reason against it."""
+    model = Path(request["model"])
+    try:
+        return _compile(model, request)
     except CompileError as error:
-        answer = {"error": str(error)}
+        return {"error": str(error)}
     except MemoryError:
-        answer = {"error": f"{model.name}: compiling takes more than {allowed} bytes of memory"}
+        limit = request["memory_bytes"]
+        return {"error": f"{model.name}: compiling takes more than {limit} bytes of memory"}
     except Exception as error:  # our mistake; its text is all the caller can use
-        answer = {"error": f"{model.name}: internal error, {type(error).__name__}: {error}"}
-    with os.fdopen(answer_to, "w") as stream:
-        json.dump(answer, stream, default=str)
+        return {"error": f"{model.name}: internal error, {type(error).__name__}: {error}"}
 
 
-def _compile(model: Path, target: Path, options: CompileOptions) -> dict[str, Any]:
-    """An Outcome for JSON."""
-    signature = None if options.shapes else asdict(read_signature(model))
+def _compile(model: Path, request: dict[str, Any]) -> dict[str, Any]:
+    shapes = {name: tuple(shape) for name, shape in request["shapes"].items()}
+    rules = [parse_rule(text) for text in request["prune"]]
+    options = CompileOptions(name=request["name"], shapes=shapes, prune=rules)
+    signature = None if shapes else asdict(read_signature(model))
     try:
-        report = asdict(compile_model(model, target, options))
+        report = asdict(compile_model(model, Path(request["target"]), options))
     except ShapeNeededError:
         report = None
     return {"signature": signature, "report": report}
 
 
 if __name__ == "__main__":
-    _main()
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -12,10 +12,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from coexec.compiler.errors import CompileError
+from coexec.compiler.signature import ELEMENTS_MAX
 
 # Protobuf cannot hold a larger message, and ONNX Runtime takes its models as one.
 MODEL_BYTES_MAX = 2**31 - 1
-ELEMENTS_MAX = 2**31
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import read_model
-from coexec.compiler.onnx_import.read import ELEMENTS_MAX
+from coexec.compiler.signature import ELEMENTS_MAX
 
 _TEXT = """<ir_version: 8, opset_import: ["" : 17]>
 g (float[2] x) => (float[2] y) <float[2] w = {1.0, 2.0}> {y = Add(x, w)}"""
