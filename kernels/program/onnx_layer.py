@@ -1,12 +1,18 @@
 """A layer that ONNX Runtime runs: one session over the layer's own subgraph."""
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
+import numpy as np
 import onnxruntime
 
 from coexec.kernels.program.errors import RunError
 from coexec.protos import program_pb2
+
+_BF16 = "tensor(bfloat16)"
+_BF16_ONNX_TYPE = 16
 
 
 class OnnxLayer:
@@ -27,6 +33,8 @@ class OnnxLayer:
         except Exception as error:  # its exceptions share no base class
             raise RunError(f"layer {self._name}: ONNX Runtime refuses it: {error}") from error
         self._inputs = [value.name for value in self._session.get_inputs()]
+        outer = [*self._session.get_inputs(), *self._session.get_outputs()]
+        self._has_bf16 = any(value.type == _BF16 for value in outer)
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """Arrays in the order of the layer's inputs, results in the order of its outputs.
@@ -36,6 +44,27 @@ class OnnxLayer:
         """
         feed = dict(zip(self._inputs, arrays, strict=True))
         try:
-            return list(self._session.run(None, feed))
+            return self._run_bf16(feed) if self._has_bf16 else list(self._session.run(None, feed))
         except Exception as error:
             raise RunError(f"layer {self._name}: ONNX Runtime failed: {error}") from error
+
+    def _run_bf16(self, feed: dict[str, Any]) -> list[Any]:
+        """ONNX Runtime takes and gives no NumPy arrays of bf16, only values of its own."""
+        values = {name: _to_value(array) for name, array in feed.items()}
+        names = [value.name for value in self._session.get_outputs()]
+        results = self._session.run_with_ort_values(names, values)
+        return [_bf16_array(v) if v.data_type() == _BF16 else v.numpy() for v in results]
+
+
+def _to_value(array: Any) -> onnxruntime.OrtValue:
+    if array.dtype == ml_dtypes.bfloat16:
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
+            np.ascontiguousarray(array).view(np.uint16), _BF16_ONNX_TYPE
+        )
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+
+def _bf16_array(value: onnxruntime.OrtValue) -> Any:
+    """A copy of its elements."""
+    data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(data, ml_dtypes.bfloat16).reshape(value.shape())
