@@ -48,8 +48,10 @@ def main() -> None:
     options = _parse(sys.argv[1:])
     _end_with(options.parent)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    # A terminal's Ctrl-C reaches the whole group; the daemon decides when the engine ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal's Ctrl-C and a service manager's SIGTERM reach the whole group; the daemon
+    # decides when the engine ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     engine = _core.Engine(
         [int(fd) for fd in options.channel.split(",")],
         _lanes(options.lanes),
