@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 import numpy as np
+
 from coexec.compiler.ir.graph import np_dtype
 from coexec.daemon.codec import classify
 from coexec.daemon.datatypes import BY_DTYPE

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from coexec.compiler.ir.graph import np_dtype
 from coexec.daemon.datatypes import DataType
 from coexec.daemon.errors import invalid
@@ -46,17 +47,30 @@ def _check_strings(name: str, count: int, data: Buffer) -> None:
                 f"incomplete string length indicator for input '{name}': element {index} of "
                 f"{count} begins at byte {at} of {end}"
             )
-        at += 4 + _LENGTH.unpack_from(data, at)[0]
+        begin = at + 4
+        at = begin + _LENGTH.unpack_from(data, at)[0]
         if at > end:
             raise invalid(
                 f"incomplete string data for input '{name}': element {index} of {count} ends at "
                 f"byte {at} of {end}"
             )
+        _check_text(name, index, data[begin:at])
     if at != end:
         raise invalid(
             f"unexpected number of string elements for input '{name}': {count} elements take {at} "
             f"bytes, {end} are given"
         )
+
+
+def _check_text(name: str, index: int, data: Buffer) -> None:
+    """ONNX's strings are text."""
+    try:
+        str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise invalid(
+            f"string element {index} of input '{name}' is no UTF-8: {error.reason} at byte "
+            f"{error.start}; send other bytes as UINT8"
+        ) from None
 
 
 def contents_bytes(
@@ -78,6 +92,8 @@ def contents_bytes(
             f"given, shape {list(shape)} has {count}"
         )
     if datatype.item_bytes == 0:
+        for index, value in enumerate(values):
+            _check_text(name, index, value)
         return b"".join(part for value in values for part in (_LENGTH.pack(len(value)), value))
     dtype = np_dtype(datatype.dtype)
     array = np.array(values, dtype=_wide(dtype))

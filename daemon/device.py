@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import psutil
+
 from coexec.daemon.exposition import Families
 
 

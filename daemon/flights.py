@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import grpc
+
 from coexec.daemon.errors import RequestError, exhausted, unavailable
 from coexec.scheduler._core import Input, Reply, RingFullError
 

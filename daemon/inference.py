@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
+
 from coexec.daemon.answers import Wanted, answer, read_wanted
-from coexec.daemon.errors import RequestError, from_number, unavailable
+from coexec.daemon.errors import RequestError, from_number, invalid, unavailable
 from coexec.daemon.flights import Flights, now_us
 from coexec.daemon.parameters import RequestOptions, read_options
 from coexec.daemon.regions import Regions
@@ -92,6 +93,7 @@ class Inference:
         request, raw = parse_with_raw(co_pb.InferManyRequest, message, _MANY_RAW_FIELD)
         options = read_options(request.parameters)
         sources = read_sources(request.inputs, raw, self._regions)
+        self._check_taken(request.models, sources)
         results = await asyncio.gather(
             *(
                 self._one_of_many(
@@ -101,6 +103,24 @@ class Inference:
             )
         )
         return co_pb.InferManyResponse(results=results).SerializeToString()
+
+    def _check_taken(
+        self, models: Iterable[co_pb.ModelSelection], sources: Mapping[str, Source]
+    ) -> None:
+        """Raises RequestError for an input that none of the models takes."""
+        taken: set[str] = set()
+        for selection in models:
+            try:
+                version = self._repository.find(selection.name, selection.version)
+            except RequestError:
+                return  # it may be that one's
+            taken.update(port.name for port in version.inputs)
+        for name in sources:
+            if taken and name not in taken:
+                raise invalid(
+                    f"no model of the call has an input '{name}'; theirs are "
+                    f"{', '.join(sorted(taken))}"
+                )
 
     async def _one_of_many(
         self, selection: co_pb.ModelSelection, sources: Mapping[str, Source], common: Common

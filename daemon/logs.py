@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import structlog
+
 from coexec.daemon.errors import invalid
 
 _DEFAULTS: dict[str, bool | int | str] = {

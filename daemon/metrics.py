@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import psutil
+
 from coexec.daemon.device import add_device
 from coexec.daemon.exposition import CONTENT_TYPE, Families
 from coexec.daemon.flights import Flights

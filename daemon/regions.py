@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+
 from coexec.daemon.errors import RequestError, exhausted, invalid, not_found
 
 _FOLDER = Path("/dev/shm")

@@ -41,7 +41,7 @@ def register(subparsers: Subparsers) -> None:
     add("--listen", metavar="ADDR", action="append", help="where to serve gRPC; repeatable")
     add("--http", metavar="HOST:PORT", help="where to serve /metrics; off without it")
     add("--state-dir", metavar="DIR", help="compiled models, and what is loaded")
-    add("--no-reuse", dest="reuse", action="store_false", help="share nothing between models")
+    add("--no-reuse", dest="reuse", action="store_false", help="compute every request by itself")
     add("--cores", metavar="LIST", help='cores of each lane, as in "0-1;2"; all without it')
     _add_limits(parser)
     _add_tls_and_logs(parser)

@@ -10,10 +10,11 @@ from typing import Any
 
 import grpc
 import structlog
-from coexec.compiler.worker import Limits
+
+from coexec.compiler.apart import Limits
 from coexec.daemon.flights import Flights
 from coexec.daemon.inference import Inference
-from coexec.daemon.listen import Tls, bind, parse_address
+from coexec.daemon.listen import Address, Tls, bind, parse_address
 from coexec.daemon.logs import Logs
 from coexec.daemon.metrics import Metrics, MetricsServer
 from coexec.daemon.regions import Regions
@@ -51,11 +52,12 @@ class Daemon:
         self._channel = Channel(settings.input_bytes_max, settings.output_bytes_max, _RING_BYTES)
         self._flights = Flights(self._channel, settings.in_flight_max)
         self._supervisor = Supervisor(self._channel, self._flights, _engine_options(settings))
+        self._compiler = Compiler(Limits(settings.compile_seconds_max, settings.compile_bytes_max))
         self._repository = Repository(
             [Path(each) for each in settings.model_repository],
             self._store,
             CompiledCache(folder / "compiled", settings.cache_bytes_max),
-            Compiler(Limits(settings.compile_seconds_max, settings.compile_bytes_max)),
+            self._compiler,
             self._supervisor,
             self._flights,
         )
@@ -66,6 +68,7 @@ class Daemon:
         self._health = Health([INFERENCE_SERVICE, COEXEC_SERVICE])
         self._server: grpc.aio.Server = _make_server(settings, self._handlers())
         self._metrics: MetricsServer | None = None
+        self._bound: list[Address] = []
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ListenError."""
@@ -85,7 +88,9 @@ class Daemon:
         settings = self._settings
         tls = _tls(settings)
         for text in settings.listen:
-            port = bind(self._server, parse_address(text), tls)
+            address = parse_address(text)
+            port = bind(self._server, address, tls)
+            self._bound.append(address)
             _log.info("listening", address=text, **({"port": port} if port else {}))
         if settings.http:
             self._metrics = MetricsServer(
@@ -107,12 +112,12 @@ class Daemon:
         await self._health.set_stopping()
         await self._server.stop(self._settings.drain_seconds)
         await self._supervisor.stop()
+        self._compiler.server.close()
         if self._metrics is not None:
             self._metrics.close()
-        for text in self._settings.listen:
-            path = parse_address(text).path
-            if path is not None:
-                path.unlink(missing_ok=True)
+        for address in self._bound:
+            if address.path is not None:
+                address.path.unlink(missing_ok=True)
         self._store.close()
         _log.info("stopped")
 

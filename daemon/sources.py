@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+
 from coexec.daemon.codec import check_bytes, contents_bytes, elements
 from coexec.daemon.datatypes import BY_WIRE, DataType
 from coexec.daemon.errors import exhausted, invalid

@@ -19,14 +19,23 @@ class StateError(RuntimeError):
     """The state directory cannot be used; the text says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredOverride:
+    """config: JSON. folder: the name of the folder with the files, under overrides/NAME/; "" when
+    there came none."""
+
+    config: str
+    folder: str = ""
+
+
 @dataclass(slots=True)
 class State:
     """loaded: models loaded on request. unloaded: models of the repository unloaded on request.
-    overrides: the JSON configuration of models loaded with one."""
+    overrides: what load requests brought along."""
 
     loaded: set[str] = field(default_factory=set)
     unloaded: set[str] = field(default_factory=set)
-    overrides: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, StoredOverride] = field(default_factory=dict)
 
 
 class StateStore:
@@ -59,12 +68,14 @@ class StateStore:
             document = json.loads(self._file.read_text())
             if document["version"] != _VERSION:
                 raise ValueError(f"version {document['version']}")
-            return State(
-                set(document["loaded"]), set(document["unloaded"]), dict(document["overrides"])
-            )
+            overrides = {
+                name: StoredOverride(row["config"], row["folder"])
+                for name, row in document["overrides"].items()
+            }
+            return State(set(document["loaded"]), set(document["unloaded"]), overrides)
         except FileNotFoundError:
             return State()
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             aside = self._file.with_suffix(".damaged")
             self._file.replace(aside)
             _log.warning("state file set aside", file=str(aside), why=str(error))

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 import grpc
+
 from coexec.protos import inference_pb2 as pb
 
 

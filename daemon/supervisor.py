@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
+
 from coexec.daemon.errors import unavailable
 from coexec.daemon.flights import Flights, Target
 from coexec.protos import engine_pb2

@@ -3,12 +3,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.daemon.codec import check_bytes, classify, contents_bytes
 from coexec.daemon.datatypes import BY_WIRE
 from coexec.daemon.errors import RequestError
 from coexec.protos import inference_pb2 as pb
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def _strings(values: Any) -> Any:
 
 
 @settings(deadline=None)
-@given(st.lists(st.binary(max_size=20), max_size=6))
+@given(st.lists(st.text(max_size=20).map(str.encode), max_size=6))
 def test_strings_are_framed(values: Any) -> None:
     data = _strings(values)
     check_bytes("x", BY_WIRE["BYTES"], [len(values)], data)
@@ -82,6 +83,15 @@ def test_strings_are_framed(values: Any) -> None:
             check_bytes("x", BY_WIRE["BYTES"], [len(values)], data[:-1])
     with pytest.raises(RequestError, match="string"):
         check_bytes("x", BY_WIRE["BYTES"], [len(values)], data + b"\0")
+
+
+def test_strings_are_text() -> None:
+    check = "element 1 of input 'x' is no UTF-8: invalid start byte at byte 1"
+    with pytest.raises(RequestError, match=check):
+        check_bytes("x", BY_WIRE["BYTES"], [2], _strings([b"a", b"b\xff"]))
+    contents = pb.InferTensorContents(bytes_contents=[b"a", b"b\xff"])
+    with pytest.raises(RequestError, match=check):
+        contents_bytes("x", BY_WIRE["BYTES"], [2], contents)
 
 
 def _read(data: Any) -> Any:

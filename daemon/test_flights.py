@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
 from coexec.daemon import flights as module
 from coexec.daemon.errors import RequestError
 from coexec.daemon.flights import LOSSES_SUSPECT, Flights, now_us

@@ -3,6 +3,7 @@ import stat
 from typing import Any
 
 import pytest
+
 from coexec.daemon.listen import (
     ListenError,
     Tls,

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from coexec.daemon.errors import RequestError
 from coexec.daemon.parameters import (
     Placement,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from coexec.daemon.errors import RequestError
 from coexec.daemon.regions import REGIONS_MAX, Regions
 

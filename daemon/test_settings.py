@@ -2,6 +2,7 @@ import os
 from typing import Any
 
 import pytest
+
 from coexec.daemon.settings import SettingsError, merge, parse_lanes, read_settings
 
 

@@ -1,13 +1,14 @@
 from typing import Any
 
 import pytest
-from coexec.daemon.state import State, StateError, StateStore
+
+from coexec.daemon.state import State, StateError, StateStore, StoredOverride
 
 
 def test_round_trip(tmp_path: Any) -> None:
     store = StateStore(tmp_path / "s")
     assert store.read() == State()
-    state = State({"b", "a"}, {"c"}, {"a": "{}"})
+    state = State({"b", "a"}, {"c"}, {"a": StoredOverride("{}", "x")})
     store.write(state)
     store.close()
     again = StateStore(tmp_path / "s")

@@ -1,11 +1,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coexec.daemon.errors import RequestError
 from coexec.daemon.wire import parse_with_raw, response_parts, stream_response
 from coexec.protos import inference_pb2 as pb
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 RAW = pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from coexec.daemon.errors import invalid
 from google.protobuf.message import DecodeError, Message
+
+from coexec.daemon.errors import invalid
 
 M = TypeVar("M", bound=Message)
 Buffer = bytes | memoryview

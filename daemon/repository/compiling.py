@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+from coexec.compiler.apart import CompileRequest, CompileServer, Limits, Outcome
 from coexec.compiler.errors import CompileError
-from coexec.compiler.onnx_import.signature import Signature, TensorSpec
-from coexec.compiler.pipeline import CompileOptions
-from coexec.compiler.prune import parse_rule
-from coexec.compiler.worker import Limits, Outcome, compile_apart
+from coexec.compiler.signature import Signature, TensorSpec
 from coexec.daemon.errors import invalid
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError
@@ -27,6 +25,7 @@ class Compiler:
     """A bounded number of compilations at once."""
 
     limits: Limits
+    server: CompileServer = field(default_factory=CompileServer)
     at_once: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
     )
@@ -46,11 +45,11 @@ class Compiler:
         options: Mapping[str, str],
     ) -> Outcome:
         """Raises RequestError with the compiler's words."""
+        rules = options.get("prune", "").split()
+        request = CompileRequest(source, target, name, shapes, rules)
         try:
-            rules = [parse_rule(text) for text in options.get("prune", "").split()]
-            chosen = CompileOptions(name=name, shapes=dict(shapes), prune=rules)
             async with self.at_once:
-                return await compile_apart(source, target, chosen, self.limits)
+                return await self.server.compile(request, self.limits)
         except CompileError as error:
             raise invalid(f"failed to load '{name}': {error}") from None
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from coexec.compiler.onnx_import.signature import Signature, TensorSpec
+from google.protobuf import json_format, text_format
+
+from coexec.compiler.signature import Signature, TensorSpec
 from coexec.daemon.datatypes import BY_CONFIG, BY_DTYPE
 from coexec.daemon.errors import RequestError, invalid, unsupported
 from coexec.daemon.repository.layout import CONFIG_FILE
 from coexec.protos import model_config_pb2 as config_pb
-from google.protobuf import json_format, text_format
 
 _CONFIG_BYTES_MAX = 1 << 20
 # config.parameters that mean something here; the others are the owner's own.

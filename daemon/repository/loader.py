@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import structlog
-from coexec.compiler.onnx_import.signature import Signature
-from coexec.compiler.worker import parse_signature
+
+from coexec.compiler.signature import Signature, signature_from_json
 from coexec.daemon.errors import invalid, unavailable
 from coexec.daemon.repository.cache import CompiledCache, content_digest, entry_key
 from coexec.daemon.repository.compiling import Compiler, read_compiled_signature
@@ -55,7 +55,7 @@ class Loader:
         started = time.monotonic()
         content = await asyncio.to_thread(content_digest, source.file)
         written = b"" if given is None else given.SerializeToString(deterministic=True)
-        identity = f"{content} {written.hex()}"
+        identity = f"{source.file} {content} {written.hex()}"
         present = known.get(source.version)
         if present is not None and present.identity == identity and not present.aside:
             return present
@@ -99,7 +99,7 @@ class _Making:
         if file.suffix == ".coexec":
             return await asyncio.to_thread(read_compiled_signature, self.name, file), file
         entry = await self._entry({})
-        signature = parse_signature(json.loads((entry / _SIGNATURE).read_text()))
+        signature = signature_from_json(json.loads((entry / _SIGNATURE).read_text()))
         path = entry / _MODEL
         return signature, path if path.exists() else None
 

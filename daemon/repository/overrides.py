@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from coexec.daemon.errors import RequestError, invalid
+from coexec.daemon.state import StoredOverride
 from coexec.protos import inference_pb2 as pb
 
 _FILE_PREFIX = "file:"
@@ -65,19 +66,27 @@ def _bad(name: str, text: str) -> RequestError:
     return invalid(f"failed to load '{name}': {text}")
 
 
-def write_override(folder: Path, override: Override) -> None:
-    """Make `folder` hold the override's files and no other; without files, no folder."""
-    remove_override(folder)
+def store_override(folder: Path, override: Override) -> StoredOverride:
+    """Write the files into a new folder under `folder`."""
+    if override.config is None:
+        raise ValueError("there is nothing to store")
     if not override.files:
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+        return StoredOverride(override.config)
+    folder.mkdir(parents=True, exist_ok=True)
+    own = Path(tempfile.mkdtemp(prefix="files-", dir=folder))
     for path, data in override.files.items():
-        target = building / path
+        target = own / path
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(data)
-    building.rename(folder)
+    return StoredOverride(override.config, own.name)
 
 
-def remove_override(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def keep_only(folder: Path, wanted: StoredOverride | None) -> None:
+    """Remove from `folder` the files of all overrides but the wanted one."""
+    if not folder.is_dir():
+        return
+    for child in folder.iterdir():
+        if wanted is None or child.name != wanted.folder:
+            shutil.rmtree(child, ignore_errors=True)
+    if wanted is None or not wanted.folder:
+        shutil.rmtree(folder, ignore_errors=True)

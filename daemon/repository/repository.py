@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
+
 from coexec.daemon.errors import RequestError, not_found, unavailable
 from coexec.daemon.flights import Flights
 from coexec.daemon.repository.cache import CompiledCache
@@ -22,9 +23,9 @@ from coexec.daemon.repository.layout import (
     unknown_model,
 )
 from coexec.daemon.repository.loader import Loader
-from coexec.daemon.repository.overrides import Override, remove_override, write_override
+from coexec.daemon.repository.overrides import Override, keep_only, store_override
 from coexec.daemon.repository.version import ModelVersion
-from coexec.daemon.state import State, StateStore
+from coexec.daemon.state import State, StateStore, StoredOverride
 from coexec.daemon.supervisor import Supervisor
 from coexec.protos import inference_pb2 as pb
 from coexec.protos import model_config_pb2 as config_pb
@@ -33,6 +34,7 @@ READY = "READY"
 UNAVAILABLE = "UNAVAILABLE"
 LOADING = "LOADING"
 UNLOADING = "UNLOADING"
+_NEVER_LOADED = "not loaded"
 _log = structlog.get_logger("repository")
 
 
@@ -43,7 +45,7 @@ class Model:
     name: str
     versions: dict[int, ModelVersion] = field(default_factory=dict)
     state: str = UNAVAILABLE
-    reason: str = "not loaded"
+    reason: str = _NEVER_LOADED
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -71,7 +73,7 @@ class Repository:
     def find(self, name: str, version: str) -> ModelVersion:
         """What serves requests for the model; "" means the newest version. Raises RequestError."""
         model = self._models.get(name)
-        if model is None or (not model.versions and model.reason == "not loaded"):
+        if model is None or model.reason == _NEVER_LOADED:
             raise self._not_served(name)
         number = parse_version(name, version)
         if not model.versions:
@@ -132,25 +134,44 @@ class Repository:
         await asyncio.gather(*map(self._load_at_start, sorted(names)))
 
     async def _load_at_start(self, name: str) -> None:
+        override = self._state.overrides.get(name)
+        await asyncio.to_thread(keep_only, self._overrides / name, override)
         try:
-            await self._load(check_name(name))
+            model = self._models.setdefault(check_name(name), Model(name))
+            async with model.lock:
+                await self._load(model, override)
         except RequestError as error:
             _log.error("model not loaded", model=name, why=error.text)
 
     async def load(self, name: str, parameters: Mapping[str, pb.ModelRepositoryParameter]) -> None:
         """On a caller's request; it is loaded again when the daemon restarts. Raises
         RequestError; what served before goes on serving then."""
-        override = Override.read(check_name(name), parameters)
+        given = Override.read(check_name(name), parameters)
+        known = name in model_folders(self._folders)
         model = self._models.setdefault(name, Model(name))
+        folder = self._overrides / name
         async with model.lock:
-            if override.config is not None:
-                parse_json_config(name, override.config)  # before anything is written
-                await asyncio.to_thread(write_override, self._overrides / name, override)
-                self._state.overrides[name] = override.config
-            await self._load_locked(model)
-            self._state.loaded.add(name)
-            self._state.unloaded.discard(name)
-            await self._save()
+            try:
+                # Without a configuration of its own, a load goes back to the repository's files.
+                override = None if known else self._state.overrides.get(name)
+                if given.config is not None:
+                    parse_json_config(name, given.config)
+                    override = await asyncio.to_thread(store_override, folder, given)
+                await self._load(model, override)
+                self._remember(name, override)
+                await self._save()
+            finally:
+                await asyncio.to_thread(keep_only, folder, self._state.overrides.get(name))
+                if not known and not model.versions:
+                    self._models.pop(name, None)
+
+    def _remember(self, name: str, override: StoredOverride | None) -> None:
+        self._state.loaded.add(name)
+        self._state.unloaded.discard(name)
+        if override is None:
+            self._state.overrides.pop(name, None)
+        else:
+            self._state.overrides[name] = override
 
     async def unload(self, name: str) -> None:
         """Its requests are answered and its memory is given back when this returns. Raises
@@ -167,27 +188,24 @@ class Repository:
             model.state, model.reason = UNAVAILABLE, "unloaded"
             self._state.loaded.discard(name)
             self._state.unloaded.add(name)
-            if self._state.overrides.pop(name, None) is not None:
-                await asyncio.to_thread(remove_override, self._overrides / name)
+            self._state.overrides.pop(name, None)
+            await asyncio.to_thread(keep_only, self._overrides / name, None)
             await self._save()
         _log.info("model unloaded", model=name)
         await asyncio.to_thread(_trim_memory)
 
-    async def _load(self, name: str) -> None:
-        model = self._models.setdefault(name, Model(name))
-        async with model.lock:
-            await self._load_locked(model)
-
-    async def _load_locked(self, model: Model) -> None:
+    async def _load(self, model: Model, override: StoredOverride | None) -> None:
+        """With the model's lock held. Raises RequestError."""
         name = model.name
-        state, model.state = model.state, LOADING
+        before = model.state, model.reason
+        model.state, model.reason = LOADING, "" if model.versions else "loading"
         try:
-            versions = await self._load_versions(name, model.versions)
+            versions = await self._load_versions(name, override, model.versions)
         except RequestError as error:
             model.state, model.reason = (READY, "") if model.versions else (UNAVAILABLE, error.text)
             raise
         except BaseException:
-            model.state = state
+            model.state, model.reason = before
             raise
         gone = [v for v in model.versions.values() if v not in versions.values()]
         model.versions = versions
@@ -198,10 +216,10 @@ class Repository:
             task.add_done_callback(self._closing.discard)
 
     async def _load_versions(
-        self, name: str, known: Mapping[int, ModelVersion]
+        self, name: str, override: StoredOverride | None, known: Mapping[int, ModelVersion]
     ) -> dict[int, ModelVersion]:
         """All of them or none. Raises RequestError."""
-        folder, given = self._folder_and_config(name)
+        folder, given = self._folder_and_config(name, override)
         made: dict[int, ModelVersion] = {}
         try:
             for source in find_versions(name, folder, given):
@@ -213,21 +231,20 @@ class Repository:
             raise
         return made
 
-    def _folder_and_config(self, name: str) -> tuple[Path, config_pb.ModelConfig | None]:
+    def _folder_and_config(
+        self, name: str, override: StoredOverride | None
+    ) -> tuple[Path, config_pb.ModelConfig | None]:
+        if override is not None and override.folder:
+            config = parse_json_config(name, override.config)
+            return self._overrides / name / override.folder, config
         folder = model_folders(self._folders).get(name)
-        text = self._state.overrides.get(name)
-        if text is not None:
-            own = self._overrides / name
-            config = parse_json_config(name, text)
-            if own.is_dir():
-                return own, config
-            if folder is not None:
-                return folder, config
         if folder is None:
             raise not_found(
                 f"failed to load '{name}', no version is available: no model repository holds "
                 f"'{name}'; looked in {', '.join(map(str, self._folders)) or 'none'}"
             )
+        if override is not None:
+            return folder, parse_json_config(name, override.config)
         return folder, read_config_file(name, folder)
 
     async def _close(self, version: ModelVersion) -> None:

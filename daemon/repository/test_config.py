@@ -1,7 +1,8 @@
 from typing import Any
 
 import pytest
-from coexec.compiler.onnx_import.signature import Signature, TensorSpec
+
+from coexec.compiler.signature import Signature, TensorSpec
 from coexec.daemon.errors import RequestError
 from coexec.daemon.repository.config import (
     compile_options,

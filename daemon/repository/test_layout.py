@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from coexec.daemon.errors import RequestError
 from coexec.daemon.repository.config import parse_json_config
 from coexec.daemon.repository.layout import (

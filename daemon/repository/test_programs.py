@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from coexec.daemon.errors import RequestError, invalid
 from coexec.daemon.repository import programs as module
 from coexec.daemon.repository.programs import BUILDING_MAX, PROGRAMS_MAX, Programs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from coexec.compiler.onnx_import.signature import Signature, TensorSpec
+from coexec.compiler.signature import Signature, TensorSpec
 from coexec.daemon.datatypes import BY_DTYPE, DataType
 from coexec.daemon.errors import invalid
 from coexec.daemon.repository.config import ServingOptions

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
+
 from coexec.daemon.errors import RequestError
 from coexec.daemon.inference import Inference
 from coexec.daemon.services.handlers import streaming, unary, unary_bytes

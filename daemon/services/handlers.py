@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import grpc
 import structlog
+from google.protobuf.message import Message
+
 from coexec.daemon.errors import RequestError
 from coexec.daemon.wire import parse
-from google.protobuf.message import Message
 
 Q = TypeVar("Q", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from coexec.protos.pool import POOL
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import _async as health_aio
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import _async as reflection_aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from coexec.protos.pool import POOL
 
 HEALTH_SERVICE = health.SERVICE_NAME
 # Both carry the same messages; clients ask for either.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+
 from coexec.daemon.errors import RequestError
 from coexec.daemon.inference import Inference
 from coexec.daemon.services.handlers import Context, abort, unary_bytes
