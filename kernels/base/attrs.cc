@@ -16,9 +16,8 @@ const T& Attrs::Get(const std::string& name, const char* kind) const {
 }
 
 int64_t Attrs::i(const std::string& name) const { return Get<int64_t>(name, "an integer"); }
-float Attrs::f(const std::string& name) const {
-  return static_cast<float>(Get<double>(name, "a float"));
-}
+float Attrs::f(const std::string& name) const { return static_cast<float>(d(name)); }
+double Attrs::d(const std::string& name) const { return Get<double>(name, "a float"); }
 const std::string& Attrs::s(const std::string& name) const {
   return Get<std::string>(name, "a string");
 }

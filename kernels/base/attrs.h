@@ -18,6 +18,7 @@ class Attrs {
 
   int64_t i(const std::string& name) const;
   float f(const std::string& name) const;
+  double d(const std::string& name) const;  // the same attribute, unrounded
   const std::string& s(const std::string& name) const;
   const std::vector<int64_t>& ints(const std::string& name) const;
   const std::vector<double>& floats(const std::string& name) const;

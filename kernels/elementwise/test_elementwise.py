@@ -69,6 +69,12 @@ def test_clip(dtype: type[np.generic]) -> None:
     assert_close(run_native("Clip", wide, [x], [x])[0], x, rtol=0, atol=0)
 
 
+def test_clip_keeps_bounds_that_f32_cannot_hold() -> None:
+    x = np.array([0, 1 << 40], np.int64)
+    (got,) = run_native("Clip", {"min": 16777217.0, "max": float((1 << 33) + 1)}, [x], [x])
+    np.testing.assert_array_equal(got, [16777217, (1 << 33) + 1])
+
+
 ARITHMETIC = ["Add", "Sub", "Mul", "Div", "Pow", "Min", "Max"]
 COMPARISONS = ["Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"]
 

@@ -66,16 +66,17 @@ std::unique_ptr<Step> MakeUnaryStep(UnaryOp op, const StepSpec& spec) {
   CheckOperands(spec, 1, 1, 1);
   CheckOutputShape(spec, 0, spec.inputs[0].shape);
   const UnaryInfo& info = Info(op);
-  const auto parameter = [&](const char* name) { return *name == 0 ? 0.0f : spec.attrs.f(name); };
-  const float alpha = parameter(info.alpha);
-  const float beta = parameter(info.beta);
+  const auto parameter = [&](const char* name) { return *name == 0 ? 0.0 : spec.attrs.d(name); };
+  const double alpha = parameter(info.alpha);
+  const double beta = parameter(info.beta);
   const TensorType& type = spec.inputs[0];
   if (type.dtype != spec.outputs[0].dtype) {
     throw Unsupported(std::string(info.name) + " from " + type.str() + " to " +
                       spec.outputs[0].str());
   }
   if (type.dtype == DType::kF32) {
-    return std::make_unique<UnaryF32Step>(op, alpha, beta, type.elements());
+    return std::make_unique<UnaryF32Step>(op, static_cast<float>(alpha), static_cast<float>(beta),
+                                          type.elements());
   }
   TypedUnaryFn* fn = TypedUnary(op, type.dtype);
   if (fn == nullptr) throw Unsupported(std::string(info.name) + " of " + Name(type.dtype));

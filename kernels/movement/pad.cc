@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
+#include <type_traits>
 
 #include "kernels/base/source_table.h"
 #include "kernels/base/spec_checks.h"
@@ -124,14 +127,20 @@ class PadStep final : public Step {
 
 template <typename T>
 Element Encoded(double value) {
+  // Integers end at powers of two, which a double holds: -2^63 fits, 2^63 does not.
+  const double above = std::is_integral_v<T> ? std::ldexp(1.0, std::numeric_limits<T>::digits) : 0;
+  const double least = static_cast<double>(std::numeric_limits<T>::lowest());
+  if (std::is_integral_v<T> && !(value >= least && value < above)) {
+    throw Unsupported("Pad with " + std::to_string(value) + ", which its dtype cannot hold");
+  }
   Element element{};
   const T typed = static_cast<T>(value);
   std::memcpy(element.data(), &typed, sizeof typed);
   return element;
 }
 
-Element EncodedAs(DType dtype, float value) {
-  if (value == 0.0f) return {};
+Element EncodedAs(DType dtype, double value) {
+  if (value == 0.0) return {};
   switch (dtype) {
     case DType::kBool:
       return Encoded<uint8_t>(1);
@@ -173,7 +182,7 @@ std::unique_ptr<Step> MakePad(const StepSpec& spec) {
     throw Unsupported("Pad of an empty tensor with mode \"" + mode + "\"");
   }
   const DType dtype = spec.outputs[0].dtype;
-  const float value = mode == "constant" ? spec.attrs.f("value") : 0.0f;
+  const double value = mode == "constant" ? spec.attrs.d("value") : 0.0;
   return std::make_unique<PadStep>(spec, SizeOf(dtype), EncodedAs(dtype, value));
 }
 

@@ -184,6 +184,15 @@ def test_refusals_say_what_was_given(
         make_step(op, attrs, [np.zeros(shape)], [np.zeros(result)])
 
 
+def test_pad_keeps_values_that_f32_cannot_hold() -> None:
+    x = np.zeros(1, np.int64)
+    check("Pad", {"pads": [1, 0], "mode": "constant", "value": 16777217.0}, [x],
+          np.array([16777217, 0]))  # fmt: skip
+    with pytest.raises(_kernels.UnsupportedLayerError, match="which its dtype cannot hold"):
+        make_step("Pad", {"pads": [1, 0], "mode": "constant", "value": 300.0},
+                  [np.zeros(1, np.uint8)], [np.zeros(2, np.uint8)])  # fmt: skip
+
+
 def test_empty_results() -> None:
     x = numbered((3, 4))
     check("Slice", {"starts": [0, 2], "ends": [3, 2], "steps": [1, 1]}, [x], x[:, 2:2])

@@ -83,8 +83,13 @@ def pad(node: Node) -> list[Value | None]:
     if not any(pads):
         return [x]
     fill = node.known(2, "the value to pad with")
-    value = node.float_attr("value", 0.0) if fill is None or not fill.size else fill.reshape(-1)[0]
-    attrs: dict[str, AttrValue] = {"pads": pads, "mode": mode, "value": float(value)}
+    value = node.float_attr("value", 0.0)
+    if fill is not None and fill.size:
+        given = fill.reshape(-1)[0].item()
+        value = float(given)
+        if isinstance(given, int) and int(value) != given:
+            raise NotNative(f"its value {given} has no exact float form")
+    attrs: dict[str, AttrValue] = {"pads": pads, "mode": mode, "value": value}
     return [node.emit("Pad", [x], attrs)]
 
 
