@@ -28,7 +28,7 @@ enum class BinaryOp : uint8_t {
 // whose step is 1 and whose elements have y's size. An element's bits do not depend on i.
 //
 // Min and Max give NaN when either operand is NaN. Integers wrap; x / 0 and x mod 0 are 0.
-// Pow by one exponent of 2, 3 or 0.5 is x x, x x x or sqrt(x).
+// Pow with an exponent of 2, 3 or 0.5 is x x, x x x or sqrt(x), whatever the steps.
 struct BinaryArgs {
   BinaryOp op;
   const void* a;

@@ -2,6 +2,7 @@
 // position, in place too, and touches nothing outside.
 #include "kernels/elementwise/binary.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -69,6 +70,24 @@ void TestIntegers() {
   CHECK(y[0] == 0 && y[1] == 1 && y[2] == 0 && y[4] == -1, "Mod of i32");
 }
 
+// One exponent for all, or one each: a batch of one must not show.
+void TestPowAloneAndAmongOthers(const Variant<BinaryFn>& variant) {
+  constexpr int64_t kCount = 19;
+  for (const float exponent : {2.0f, 3.0f, 0.5f, 1.7f}) {
+    const auto a = Inputs(kCount);
+    float b[kCount], alone[kCount], each[kCount];
+    std::fill(b, b + kCount, exponent);
+    variant.fn({kPow, a.get(), b, alone, kCount, 1, 0});
+    variant.fn({kPow, a.get(), b, each, kCount, 1, 1});
+    for (size_t i = 0; i < kCount; ++i) {
+      float one = 0.0f;
+      variant.fn({kPow, &a[i], b, &one, 1, 0, 0});
+      CHECK(SameBits(alone[i], each[i]) && SameBits(alone[i], one), "%s %a to the %a: %a, %a, %a",
+            variant.name, a[i], exponent, alone[i], each[i], one);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 
@@ -77,6 +96,7 @@ int main() {
   TestIntegers();
   for (const Variant<BinaryFn>& variant : BinaryVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
+    TestPowAloneAndAmongOthers(variant);
     for (const BinaryOp op : kOps) {
       for (int64_t n = 0; n <= 35; ++n) {
         for (const int64_t steps : {0, 1, 2, 3}) TestCase(variant, op, n, steps & 1, steps >> 1);
