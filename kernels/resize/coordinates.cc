@@ -62,7 +62,9 @@ int64_t NearestPlace(NearestMode mode, const ResizeDim& dim, float place) {
       nearest = place - floor >= 0.5f ? floor + 1 : floor;
       break;
   }
-  return static_cast<int64_t>(std::clamp(nearest, 0.0f, static_cast<float>(dim.in - 1)));
+  // Past 2^24 the last place's float may lie beyond it.
+  const float inside = std::clamp(nearest, 0.0f, static_cast<float>(dim.in - 1));
+  return std::min(static_cast<int64_t>(inside), dim.in - 1);
 }
 
 }  // namespace coexec::kernels

@@ -22,8 +22,9 @@ Shares SharesOf(const ResizeDim& dim, Coordinates coordinates) {
     const float place =
         std::clamp(OriginalPlace(coordinates, dim, at), 0.0f, static_cast<float>(dim.in - 1));
     const auto i = static_cast<size_t>(at);
-    shares.left[i] = static_cast<int32_t>(place);
-    shares.right[i] = std::min(shares.left[i] + 1, static_cast<int32_t>(dim.in - 1));
+    const auto last = static_cast<int32_t>(dim.in - 1);  // past 2^24 its float may lie beyond it
+    shares.left[i] = static_cast<int32_t>(std::min<int64_t>(static_cast<int64_t>(place), last));
+    shares.right[i] = std::min(shares.left[i], last - 1) + 1;
     shares.share[i] = place - static_cast<float>(shares.left[i]);
   }
   return shares;
@@ -108,6 +109,9 @@ std::unique_ptr<Step> MakeLinear(const std::vector<ResizeDim>& dims, Coordinates
   if (dims.size() - first > 3) throw Unsupported("linear Resize of more than three dimensions");
   ResizeDim last[3];
   for (size_t i = 0; i < dims.size() - first; ++i) last[2 - i] = dims[dims.size() - 1 - i];
+  for (const ResizeDim& dim : last) {
+    if (std::max(dim.in, dim.out) > INT32_MAX) throw Unsupported("linear Resize past 2^31 places");
+  }
   return std::make_unique<LinearStep>(planes, last[0], last[1], last[2], coordinates);
 }
 
