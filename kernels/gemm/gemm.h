@@ -12,6 +12,9 @@
 
 namespace coexec::kernels {
 
+// Fewer multiply-adds than this are not worth waking a thread for.
+constexpr int64_t kPartMacs = 128 * 1024;
+
 struct GemmVariant {
   const char* name;  // gemm_<dtype>_<layout>_<isa>
   GemmFn* fn;

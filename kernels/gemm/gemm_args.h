@@ -16,6 +16,7 @@ namespace coexec::kernels {
 constexpr int kDensePanel = 32;   // features per dense panel
 constexpr int kSparsePanel = 16;  // features per bcr or csr panel
 constexpr int kCsrWindow = 32;    // inputs that a step of a csr panel chooses from
+constexpr int kWeightSlack = 16;  // floats that a variant may read past the last weight
 
 // A stretch of a bcr panel's kept inputs at which the same features have a weight.
 struct BcrRun {
@@ -41,7 +42,7 @@ struct GemmPanel {
 //          input at offsets[step][16]. A lane with no weight in the window adds 0 times the
 //          window's first input. Windows start within x, and at most inputs - 32 if that is
 //          positive.
-// values may be read up to 16 elements past its end.
+// values may be read up to kWeightSlack elements past its end.
 struct GemmWeights {
   int64_t inputs;
   int64_t features;

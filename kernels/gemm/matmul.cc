@@ -1,8 +1,10 @@
 #include "kernels/gemm/matmul.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <vector>
 
+#include "kernels/base/spec_checks.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/pack.h"
 
@@ -53,6 +55,8 @@ std::vector<Pair> Broadcast(const StepSpec& spec, std::vector<int64_t> a, std::v
 }
 
 Problem MakeProblem(const StepSpec& spec) {
+  CheckOperands(spec, 2, 2, 1);
+  CheckF32("MatMul", spec);
   std::vector<int64_t> a = spec.inputs[0].shape;
   std::vector<int64_t> b = spec.inputs[1].shape;
   if (a.empty() || b.empty()) Mismatch(spec);
@@ -64,6 +68,11 @@ Problem MakeProblem(const StepSpec& spec) {
   b.resize(b.size() - 2);
   problem.pairs = Broadcast(spec, std::move(a), std::move(b), problem.rows * problem.inputs,
                             problem.inputs * problem.features);
+  const auto products = static_cast<int64_t>(problem.pairs.size());
+  if (products * problem.rows * problem.features != spec.outputs[0].elements()) {
+    throw std::invalid_argument("MatMul of " + spec.inputs[0].str() + " and " +
+                                spec.inputs[1].str() + " does not fill " + spec.outputs[0].str());
+  }
   // One b for all: the matrices of a are as good as one tall matrix.
   std::vector<Pair>& pairs = problem.pairs;
   const auto shared = [&](const Pair& pair) { return pair.b == 0; };
@@ -80,15 +89,7 @@ Problem MakeProblem(const StepSpec& spec) {
 class MatMulStep final : public Step {
  public:
   explicit MatMulStep(const StepSpec& spec)
-      : problem_(MakeProblem(spec)), variant_(&PickGemm(Layout::kDense)) {
-    for (size_t i = 0; i < 2; ++i) {
-      const TensorType& type = spec.inputs[i];
-      if (type.dtype != DType::kF32) throw Unsupported("MatMul takes f32, not " + type.str());
-      if (type.layout != Layout::kDense) {
-        throw Unsupported("MatMul takes dense operands, not " + type.str());
-      }
-    }
-  }
+      : problem_(MakeProblem(spec)), variant_(&PickGemm(Layout::kDense)) {}
 
   void Run(const StepContext& context) const override {
     float* scratch = reinterpret_cast<float*>(context.scratch);
@@ -113,11 +114,8 @@ class MatMulStep final : public Step {
   }
 
  private:
-  // Fewer multiply-adds than this are not worth waking a thread for.
-  static constexpr int64_t kPartMacs = 128 * 1024;
-
   int64_t PanelFloats() const {
-    return (DensePanelFloats(problem_.features, problem_.inputs) + 31) / 16 * 16;
+    return (DensePanelFloats(problem_.features, problem_.inputs) + kWeightSlack + 15) / 16 * 16;
   }
   int64_t ScratchFloats() const {
     return PanelFloats() + (GemmScratchFloats(problem_.rows, problem_.inputs) + 15) / 16 * 16;

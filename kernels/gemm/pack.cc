@@ -7,8 +7,6 @@
 namespace coexec::kernels {
 namespace {
 
-constexpr int64_t kSlack = 16;  // floats that a variant may read past the last value
-
 typedef float Four __attribute__((vector_size(16)));
 
 Four Read(const float* from) {
@@ -88,7 +86,7 @@ std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t b
 PackedWeight pack::Dense(const float* w, int64_t features, int64_t inputs) {
   PackedWeight packed;
   const int64_t floats = DensePanelFloats(features, inputs);
-  packed.values = Buffer((floats + kSlack) * 4);
+  packed.values = Buffer((floats + kWeightSlack) * 4);
   float* values = packed.values.as<float>();
   for (int64_t m = 0; m < features; ++m) {
     const int64_t panel = m / kDensePanel;

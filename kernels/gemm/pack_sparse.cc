@@ -9,8 +9,6 @@
 namespace coexec::kernels {
 namespace {
 
-constexpr int64_t kSlack = 16;  // floats that a variant may read past the last value
-
 template <typename T>
 Buffer Copy(const std::vector<T>& from, size_t slack = 0) {
   Buffer buffer(static_cast<int64_t>((from.size() + slack) * sizeof(T)));
@@ -37,7 +35,7 @@ PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t feat
   PackedWeight packed;
   packed.layout = layout;
   packed.macs = static_cast<int64_t>(parts.values.size());
-  packed.values = Copy(parts.values, kSlack);
+  packed.values = Copy(parts.values, kWeightSlack);
   packed.inputs_kept = Copy(parts.inputs_kept);
   packed.offsets = Copy(parts.offsets);
   packed.runs = Copy(parts.runs);

@@ -8,8 +8,6 @@ namespace {
 // Rows are taken in chunks whose interleaved copy stays in the second-level cache.
 constexpr int64_t kChunkFloats = 64 * 1024;
 constexpr int64_t kChunkRowsMin = 48;
-// Fewer multiply-adds than this are not worth waking a thread for.
-constexpr int64_t kPartMacs = 128 * 1024;
 
 int64_t ChunkRows(int64_t rows, int64_t inputs) {
   const int64_t fit = kChunkFloats / std::max<int64_t>(1, inputs);

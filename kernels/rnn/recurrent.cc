@@ -6,9 +6,6 @@
 namespace coexec::kernels {
 namespace {
 
-// Fewer multiply-adds than this are not worth waking a thread for.
-constexpr int64_t kPartMacs = 128 * 1024;
-
 int64_t RoundUp(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 }  // namespace
