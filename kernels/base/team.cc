@@ -21,20 +21,20 @@ void Pin(int core) {
 class ThreadTeam final : public Team {
  public:
   explicit ThreadTeam(const std::vector<int>& cores) {
-    for (size_t i = 1; i < cores.size(); ++i) {
-      workers_.emplace_back([this, core = cores[i]] {
-        Pin(core);
-        Work();
-      });
+    try {
+      for (size_t i = 1; i < cores.size(); ++i) {
+        workers_.emplace_back([this, core = cores[i]] {
+          Pin(core);
+          Work();
+        });
+      }
+    } catch (...) {  // no more threads to be had: those that run must not outlive this
+      Stop();
+      throw;
     }
   }
 
-  ~ThreadTeam() override {
-    body_ = nullptr;
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
-  }
+  ~ThreadTeam() override { Stop(); }
 
   int size() const override { return static_cast<int>(workers_.size()) + 1; }
 
@@ -57,6 +57,13 @@ class ThreadTeam final : public Team {
   }
 
  private:
+  void Stop() {
+    body_ = nullptr;
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
   void Take(FunctionRef<void(int)> body) {
     for (int part = next_.fetch_add(1, std::memory_order_relaxed); part < parts_;
          part = next_.fetch_add(1, std::memory_order_relaxed)) {
