@@ -44,9 +44,10 @@ def save(program: program_pb2.Program, constants: list[StoredConstant], target: 
     """Write the compiled model into the folder `target`, replacing what is there.
 
     The folder appears complete or not at all. Raises FormatError when the program is
-    ill-formed and OSError when it cannot be written.
+    ill-formed or the target is no compiled model, and OSError when it cannot be written.
     """
     validate(program, str(target))
+    _refuse_to_replace_others(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -67,6 +68,18 @@ def save(program: program_pb2.Program, constants: list[StoredConstant], target: 
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def _refuse_to_replace_others(target: Path) -> None:
+    """A mistyped target must not cost its owner a folder."""
+    if not target.is_dir():
+        return
+    others = {entry.name for entry in target.iterdir()} - {_PROGRAM, _WEIGHTS}
+    if others:
+        raise FormatError(
+            f"{target}: holds {min(others)}, so it is no compiled model to be replaced; "
+            "name a folder of its own"
+        )
 
 
 def load(path: Path) -> CompiledModel:

@@ -92,3 +92,27 @@ def test_an_index_out_of_range_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="names tensor 77, but there are 4"):
         format.save(program, constants, tmp_path / "toy.coexec")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reshape_to_another_size_is_refused(tmp_path: Path) -> None:
+    program, constants = _program()
+    program.layers[0].op = "Reshape"
+    del program.layers[0].inputs[1]
+    program.tensors[3].type.shape[1] = 300
+    with pytest.raises(FormatError, match=r"cannot make f32\[2, 300\] of f32\[2, 3\]"):
+        format.save(program, constants, tmp_path / "toy.coexec")
+
+
+def test_a_layer_that_computes_nothing_is_refused(tmp_path: Path) -> None:
+    program, constants = _program()
+    program.layers.add(name="idle", op="Relu", inputs=[0])
+    with pytest.raises(FormatError, match="'idle' is native, but reads or computes nothing"):
+        format.save(program, constants, tmp_path / "toy.coexec")
+
+
+def test_only_a_compiled_model_is_replaced(saved: Path) -> None:
+    format.save(*_program(), saved)
+    (saved / "notes.txt").write_text("mine")
+    with pytest.raises(FormatError, match=r"holds notes\.txt"):
+        format.save(*_program(), saved)
+    assert (saved / "notes.txt").read_text() == "mine"

@@ -1,5 +1,6 @@
 """What must hold of a program before anything trusts its indices."""
 
+import math
 from collections.abc import Iterable
 
 from coexec.kernels.program.errors import FormatError
@@ -34,6 +35,10 @@ def validate(program: program_pb2.Program, where: str) -> None:
             ready.add(output)
         if layer.op != ONNX_RUNTIME:
             _check_static(program, [*inputs, *(i for i in layer.outputs if i != -1)], what)
+            if not layer.inputs or not layer.outputs:
+                raise FormatError(f"{what} is native, but reads or computes nothing")
+        if layer.op == "Reshape":
+            _check_reshape(program, layer, what)
     for output in _in_range(program.outputs, count, f"{where}: an output"):
         tensor = program.tensors[output]
         if output not in ready or tensor.constant or output in program.inputs:
@@ -60,6 +65,17 @@ def _check_static(program: program_pb2.Program, tensors: list[int], what: str) -
             raise FormatError(
                 f"{what} is native, but {program.tensors[i].name!r} has no fixed shape"
             )
+
+
+def _check_reshape(program: program_pb2.Program, layer: program_pb2.Layer, what: str) -> None:
+    """Its result may be its operand's memory under another shape, with no kernel to refuse it."""
+    if len(layer.inputs) != 1 or len(layer.outputs) != 1 or -1 in (*layer.inputs, *layer.outputs):
+        raise FormatError(f"{what} must have one operand and one result")
+    x, y = (program.tensors[i].type for i in (*layer.inputs, *layer.outputs))
+    if x.dtype != y.dtype or math.prod(x.shape) != math.prod(y.shape):
+        raise FormatError(
+            f"{what} cannot make {y.dtype}{list(y.shape)} of {x.dtype}{list(x.shape)}"
+        )
 
 
 def _in_range(indices: Iterable[int], count: int, what: str) -> list[int]:
