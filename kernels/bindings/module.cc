@@ -83,9 +83,6 @@ std::shared_ptr<Step> NewStep(const std::string& op, std::map<std::string, Attr>
                               const std::vector<TensorType>& inputs,
                               const std::vector<TensorType>& outputs,
                               const std::vector<ConstantPtr>& constants) {
-  if (constants.size() != inputs.size()) {
-    throw std::invalid_argument("constants must follow inputs, None for each computed one");
-  }
   const Attrs values(std::move(attrs));
   nb::gil_scoped_release release;  // packing a weight may take long
   return MakeStep(op, StepSpec{values, inputs, outputs, constants});

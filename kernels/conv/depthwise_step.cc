@@ -55,6 +55,8 @@ class DepthwiseStep final : public Step {
                 s.out_h + halo_h <= s.in_h && s.out_w + halo_w <= s.in_w;
     rows_ = s.out_h + halo_h;
     pitch_ = in_place_ ? s.in_w : s.out_w + halo_w;
+    CheckOffsets({static_cast<int64_t>(row_phases_.size()),
+                  static_cast<int64_t>(column_phases_.size()), rows_, pitch_});
     // One plane per pair of phases: rows and columns of the padded channel, a stride apart.
     for (const int64_t row : row_phases_) {
       for (const int64_t column : column_phases_) {
@@ -148,6 +150,7 @@ class DepthwiseStep final : public Step {
 }  // namespace
 
 bool IsDepthwise(const StepSpec& spec) {
+  if (spec.inputs.empty()) return false;
   const auto& x = spec.inputs[0].shape;
   return spec.attrs.i("group") > 1 && x.size() > 1 && spec.attrs.i("group") == x[1];
 }

@@ -1,17 +1,21 @@
 #include "kernels/conv/geometry.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 #include <utility>
 
 #include "kernels/base/activation.h"
+#include "kernels/base/spec_checks.h"
 
 namespace coexec::kernels {
 namespace {
 
 // The planes of a band should stay in a core's second-level cache beside a panel.
 constexpr int64_t kBandBytes = 256 << 10;
+// Strides, dilations and pads beyond this serve no image, and could pass an int64 when multiplied.
+constexpr int64_t kAttributeMax = 1 << 20;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 void Require(bool condition, const StepSpec& spec, const char* what) {
@@ -21,9 +25,7 @@ void Require(bool condition, const StepSpec& spec, const char* what) {
 }
 
 void CheckTypes(const StepSpec& spec) {
-  if (spec.inputs.size() < 2 || spec.inputs[0].dtype != DType::kF32) {
-    throw Unsupported("only f32 convolutions are native");
-  }
+  CheckF32("convolution", spec);
   const size_t rank = spec.inputs[0].shape.size();
   if (rank != 3 && rank != 4) throw Unsupported("only 1-D and 2-D convolutions are native");
   if (spec.constants[1] == nullptr) throw Unsupported("the weights are computed, not constant");
@@ -53,6 +55,14 @@ ConvShape Spatial(const StepSpec& spec) {
   Require(
       std::min({s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) > 0,
       spec, "kernel_shape, strides and dilations must be positive");
+  for (const auto* values : {&kernel, &strides, &pads, &dilations}) {
+    for (const int64_t value : *values) {
+      if (std::abs(value) > kAttributeMax) {
+        throw Unsupported("a convolution's " + std::to_string(value) + " is beyond " +
+                          std::to_string(kAttributeMax));
+      }
+    }
+  }
   return s;
 }
 
@@ -66,6 +76,7 @@ std::pair<int64_t, int64_t> Inside(int64_t shift, int64_t stride, int64_t size, 
 }  // namespace
 
 ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
+  CheckOperands(spec, 2, 4, 1, {1});
   CheckTypes(spec);
   ConvShape s = Spatial(spec);
   const auto& w = spec.inputs[1].shape;
@@ -82,6 +93,8 @@ ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
           "the weights do not fit kernel_shape");
   Require(!spec.has(2) || spec.inputs[2].elements() == s.out_channels, spec,
           "the bias does not fit the channels");
+  Require(spec.outputs[0].shape[0] == s.batch, spec, "the output has another batch");
+  Require(!transposed || !spec.has(3), spec, "a transposed one adds no residual");
   Require(!spec.has(3) || spec.inputs[3].shape == spec.outputs[0].shape, spec,
           "the residual does not fit the output");
   if (s.in_h == 1 && s.kernel_h == 1 && s.out_h == 1 && s.pad_top == 0) {
@@ -102,6 +115,14 @@ Epilogue ReadEpilogue(const Attrs& attrs) {
     e.activation = UnaryOp::kIdentity, e.low = e.alpha, e.high = e.beta;
   }
   return e;
+}
+
+void CheckOffsets(std::initializer_list<int64_t> dims) {
+  double elements = 1;  // the product itself may pass an int64
+  for (const int64_t dim : dims) elements *= static_cast<double>(dim);
+  if (elements > std::numeric_limits<int32_t>::max()) {
+    throw Unsupported("the image is too large: its offsets pass 2^31");
+  }
 }
 
 Plane PlaneOf(const ConvShape& shape, int64_t row_shift, int64_t column_shift, int64_t rows,
@@ -130,12 +151,11 @@ PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t ti
     if (std::find(phases_.begin(), phases_.end(), phase) == phases_.end()) phases_.push_back(phase);
   }
   halo_rows_ = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
+  CheckOffsets({halo_rows_, s.out_w});
   planes_per_channel_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());
   ChooseBands(tile_pixels, tile_more);
   const int64_t elements = in_place_ ? s.in_pixels() : plane_stride_;
-  if (s.group_in() * planes_per_channel_ * elements > std::numeric_limits<int32_t>::max()) {
-    throw Unsupported("the image is too large: its offsets pass 2^31");
-  }
+  CheckOffsets({s.group_in() * planes_per_channel_, elements});
   for (int64_t c = 0; c < s.group_in(); ++c) {
     for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
       const auto phase = std::find(phases_.begin(), phases_.end(), ky * s.dilation_h % s.stride_h);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "kernels/base/step.h"
@@ -29,6 +30,9 @@ ConvShape ReadConvShape(const StepSpec& spec, bool transposed);
 
 // Throws Unsupported when the activation is no unary op.
 Epilogue ReadEpilogue(const Attrs& attrs);
+
+// Throws Unsupported unless every element of a tensor of these dimensions has an int32 offset.
+void CheckOffsets(std::initializer_list<int64_t> dims);
 
 // What fills a plane of one channel, but for the addresses: the channel's plus in_at, and the
 // plane's.

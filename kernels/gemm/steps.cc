@@ -1,6 +1,8 @@
 #include <array>
 #include <span>
+#include <vector>
 
+#include "kernels/base/spec_checks.h"
 #include "kernels/base/step.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/matmul.h"
@@ -45,11 +47,8 @@ class GemmStep final : public Step {
 
 GemmStep::GemmStep(const StepSpec& spec)
     : bias_(spec.has(2)), residual_(spec.has(3)), activation_(ActivationOf(spec.attrs)) {
-  for (const TensorType& input : spec.inputs) {
-    if (input.present() && input.dtype != DType::kF32) {
-      throw Unsupported("Gemm takes f32, not " + input.str());
-    }
-  }
+  CheckOperands(spec, 2, 4, 1, {1});
+  CheckF32("Gemm", spec);
   const TensorType& x = spec.inputs[0];
   const TensorType& w = spec.inputs[1];
   if (!spec.constants[1]) throw Unsupported("Gemm needs a constant weight");
@@ -65,6 +64,9 @@ GemmStep::GemmStep(const StepSpec& spec)
   if (residual_ && spec.inputs[3].shape != spec.outputs[0].shape) {
     throw Unsupported("Gemm takes a residual of the output's shape, not " + spec.inputs[3].str());
   }
+  std::vector<int64_t> result = x.shape;
+  result.back() = features;
+  CheckOutputShape(spec, 0, result);
   rows_ = 1;
   for (size_t i = 0; i + 1 < x.shape.size(); ++i) rows_ *= x.shape[i];
   packed_ = PackWeight(*spec.constants[1], 0, features, inputs);

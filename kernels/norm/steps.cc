@@ -17,13 +17,8 @@ int64_t Product(const std::vector<int64_t>& shape, size_t begin, size_t end) {
   return product;
 }
 
-void CheckF32(const char* op, const StepSpec& spec) {
-  for (const auto operands : {spec.inputs, spec.outputs}) {
-    for (const TensorType& type : operands) {
-      if (type.dtype == DType::kF32 || !type.present()) continue;
-      throw Unsupported(std::string(op) + " of " + Name(type.dtype));
-    }
-  }
+void CheckTypes(const char* op, const StepSpec& spec) {
+  CheckF32(op, spec);
   CheckOutputShape(spec, 0, spec.inputs[0].shape);
 }
 
@@ -99,7 +94,7 @@ class NormalizeStep final : public RowsStep {
 
 std::unique_ptr<Step> MakeLayerNormalization(const StepSpec& spec) {
   CheckOperands(spec, 2, 3, 1);
-  CheckF32("LayerNormalization", spec);
+  CheckTypes("LayerNormalization", spec);
   const std::vector<int64_t>& shape = spec.inputs[0].shape;
   const auto axis = static_cast<size_t>(CheckedAxis(spec, "axis", shape.size()));
   const int64_t n = Product(shape, axis, shape.size());
@@ -116,7 +111,7 @@ std::unique_ptr<Step> MakeLayerNormalization(const StepSpec& spec) {
 
 std::vector<int64_t> CheckedChannels(const char* op, const StepSpec& spec, size_t inputs) {
   CheckOperands(spec, inputs, inputs, 1);
-  CheckF32(op, spec);
+  CheckTypes(op, spec);
   const std::vector<int64_t>& shape = spec.inputs[0].shape;
   if (shape.size() < 2) throw std::invalid_argument(std::string(op) + " of rank below 2");
   for (size_t i = 1; i < inputs; ++i) CheckParameter(spec, i, shape[1]);
@@ -221,7 +216,7 @@ class SoftmaxStep final : public Step {
 template <NormKind kind>
 std::unique_ptr<Step> MakeSoftmax(const StepSpec& spec) {
   CheckOperands(spec, 1, 1, 1);
-  CheckF32("Softmax", spec);
+  CheckTypes("Softmax", spec);
   const std::vector<int64_t>& shape = spec.inputs[0].shape;
   const auto axis = static_cast<size_t>(CheckedAxis(spec, "axis", shape.size()));
   return std::make_unique<SoftmaxStep>(kind, Product(shape, 0, axis), shape[axis],

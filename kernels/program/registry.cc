@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <span>
 
+#include "kernels/base/spec_checks.h"
+
 namespace coexec::kernels {
 
 // Each family lists its ops in its own steps.cc. To add a family: one declaration, one row.
@@ -25,6 +27,7 @@ constexpr std::span<const OpEntry> (*kFamilies[])() = {
 }  // namespace
 
 std::unique_ptr<Step> MakeStep(const std::string& op, const StepSpec& spec) {
+  CheckSizes(spec);
   for (const auto family : kFamilies) {
     for (const OpEntry& entry : family()) {
       if (op == entry.op) return entry.make(spec);

@@ -4,14 +4,14 @@
 #include <array>
 #include <stdexcept>
 
+#include "kernels/base/spec_checks.h"
+
 namespace coexec::kernels {
 namespace {
 
 using Place = Operand::Place;
 
 constexpr int64_t kAlign = 64;
-// A layer has at most this many operands on one side (Concat and Split are the wide ones).
-constexpr size_t kOperandsMax = 512;
 
 int64_t RoundUp(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 

@@ -1,4 +1,6 @@
 // Making a recurrent step: operands checked, weights packed, biases added up.
+#include <stdexcept>
+
 #include "kernels/rnn/recurrent.h"
 
 namespace coexec::kernels {
@@ -31,6 +33,7 @@ std::vector<float> StateBias(const float* b, const RnnShape& shape) {
 }  // namespace
 
 RecurrentStep::RecurrentStep(const StepSpec& spec, RnnKind kind) : kind_(kind), shape_{} {
+  if (spec.inputs.size() < 3) throw std::invalid_argument(OpName(kind) + " takes x, w and r");
   const std::vector<int64_t>& x = spec.inputs[0].shape;
   const std::string& direction = spec.attrs.s("direction");
   if (x.size() != 3) {
@@ -67,7 +70,8 @@ void RecurrentStep::CheckOperands(const StepSpec& spec) const {
   for (size_t i = 0; i < spec.inputs.size() && i < std::size(expected); ++i) {
     const TensorType& given = spec.inputs[i];
     if (i > 2 && !given.present()) continue;
-    const TensorType fits = {DType::kF32, expected[i], given.layout};
+    const bool weight = i == 1 || i == 2;
+    const TensorType fits = {DType::kF32, expected[i], weight ? given.layout : Layout::kDense};
     if (given != fits) {
       throw Unsupported(OpName(kind_) + ": " + names[i] + " must be " + fits.str() + ", not " +
                         given.str());
@@ -75,6 +79,18 @@ void RecurrentStep::CheckOperands(const StepSpec& spec) const {
     if (i >= 1 && i <= 3 && !spec.constants[i]) {
       throw Unsupported(OpName(kind_) + " needs a constant " + names[i]);
     }
+  }
+  const TensorType results[] = {{DType::kF32, {s.steps, s.ways, s.batch, s.hidden}},
+                                {DType::kF32, state},
+                                {DType::kF32, state}};
+  if (spec.outputs.size() > static_cast<size_t>(kind_ == RnnKind::kLstm ? 3 : 2)) {
+    throw std::invalid_argument(OpName(kind_) + " has no output " +
+                                std::to_string(spec.outputs.size() - 1));
+  }
+  for (size_t i = 0; i < spec.outputs.size(); ++i) {
+    if (!spec.outputs[i].present() || spec.outputs[i] == results[i]) continue;
+    throw std::invalid_argument(OpName(kind_) + ": output " + std::to_string(i) + " must be " +
+                                results[i].str() + ", not " + spec.outputs[i].str());
   }
 }
 
