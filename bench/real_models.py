@@ -116,7 +116,8 @@ def _relative(got: Any, want: Any) -> float:
     if want.size == 0:
         return 0.0
     scale = float(np.abs(want.astype(np.float64)).max()) or 1.0
-    return float(np.abs(got.astype(np.float64) - want.astype(np.float64)).max()) / scale
+    error = float(np.abs(got.astype(np.float64) - want.astype(np.float64)).max()) / scale
+    return float("inf") if np.isnan(error) else error  # max() over outputs would lose a NaN
 
 
 def native_share(model: str, state: Path) -> tuple[float, int, int]:
