@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
 # Every folder brings its own commands through register(subparsers). A command's parser sets
 # `run`, a function from the parsed arguments to an exit status.
-COMMANDS = (
-    "coexec.compiler.cli",
-    "coexec.daemon.serve",
-    "coexec.clients.cli",
-    "coexec.daemon.demo.cli",
-)
+COMMANDS = {
+    "coexec.compiler.cli": ("compile", "inspect", "bench"),
+    "coexec.daemon.serve": ("serve",),
+    "coexec.clients.cli": (
+        "models", "load", "unload", "infer", "stats", "top", "reuse", "timeline",
+    ),
+    "coexec.daemon.demo.cli": ("demo",),
+}  # fmt: skip
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser(command: str = "") -> argparse.ArgumentParser:
+    """A parser for all commands, or for those of one folder only: what a command does not need
+    is not imported, above all the compiler."""
     parser = argparse.ArgumentParser(
         prog="coexec",
         description="Serve several pruned neural networks on one device.",
@@ -25,13 +30,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"coexec {version('coexec')}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        import_module(name).register(subparsers)
+    of_one = [module for module, commands in COMMANDS.items() if command in commands]
+    for module in of_one or COMMANDS:
+        import_module(module).register(subparsers)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    given = make_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    given = make_parser(words[0] if words else "").parse_args(words)
     status: int = given.run(given)
     return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +104,8 @@ class Daemon:
 
     async def _load(self) -> None:
         await self._repository.load_at_start(self._settings.model_control == "all")
+        gc.collect()
+        gc.freeze()  # what stays for good need not be looked through while requests wait
         await self._health.set_serving()
         _log.info("ready", models=len(self._repository.loaded()), listen=self._settings.listen)
 

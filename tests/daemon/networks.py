@@ -90,6 +90,19 @@ def slow(path: Path, layers: int = 40, width: int = 512) -> Path:
     return save(path, nodes, {"t0": kind}, {f"t{layers}": kind}, {"w": w})
 
 
+def dense(path: Path, weights: np.ndarray[Any, Any]) -> Path:
+    """y = x @ weights."""
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    rows, columns = weights.shape
+    return save(
+        path,
+        [node],
+        {"x": (TensorProto.FLOAT, [1, rows])},
+        {"y": (TensorProto.FLOAT, [1, columns])},
+        {"w": weights},
+    )
+
+
 def write_all(repository: Path) -> Path:
     identity(place(repository, "identity"))
     identity(place(repository, "any_shape"), shape=["n", "m"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import stat
 import subprocess
@@ -146,3 +147,33 @@ def test_help_and_version() -> None:
         [sys.executable, "-m", "coexec.daemon"], capture_output=True, timeout=60, check=False
     )
     assert nothing.returncode == 2
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed; it makes the test's certificate")
+    certificate, key = folder / "c.pem", folder / "k.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", str(key)]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return certificate, key
+
+
+def test_tls(tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path)
+    arguments = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
+    with running(tmp_path / "d", "--listen", "0.0.0.0:0", *arguments) as daemon:
+        said = daemon.said(r"port=(\d+)")
+        assert said is not None
+        address = f"localhost:{said[1]}"
+        with triton.InferenceServerClient(
+            address, ssl=True, root_certificates=str(certificate)
+        ) as client:
+            assert client.is_server_live()
+        with (
+            triton.InferenceServerClient(address) as client,
+            pytest.raises(triton.InferenceServerException),
+        ):
+            client.is_server_live()

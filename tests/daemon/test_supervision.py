@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from tritonclient.utils import InferenceServerException
 
 from . import networks
 from .conftest import Daemon, running, tensor, wait_for
@@ -106,3 +109,77 @@ def test_loading_while_the_engine_dies(tmp_path: Path, small: Path) -> None:
         assert outcome == ["done"]
         x = np.ones((1, 16), np.float32)
         np.testing.assert_array_equal(client.infer("identity", [tensor("x", x)]).as_numpy("y"), x)
+
+
+def test_what_kills_the_engine_is_put_aside(tmp_path: Path, small: Path) -> None:
+    """The engine dies by its own fault (here: a signal that faults send) whenever it computes
+    `slow`. That model is put aside, the other goes on, and loading it again serves it again."""
+    models = tmp_path / "models"
+    shutil.copytree(small, models)
+    networks.slow(networks.place(models, "slow"), layers=1000)
+    with (
+        running(tmp_path / "d", "--http", "127.0.0.1:0", models=models) as daemon,
+        daemon.client() as client,
+    ):
+        x = np.ones((512, 512), np.float32)
+        outcome: list[Any] = []
+
+        def keep(result: Any, error: Any) -> None:
+            outcome.append(error or result)
+
+        client.async_infer("slow", [tensor("t0", x)], keep)
+        for deaths in range(1, 4):
+            wait_for(lambda: daemon.metric("coexec_engine_up") == 1, "an engine")
+            engine = wait_for(daemon.engine, "its process")
+            # It computes: it burns the processor.
+            busy = sum(engine.cpu_times()[:2])
+            wait_for(lambda e=engine, b=busy: sum(e.cpu_times()[:2]) > b + 0.3, "the computing")
+            engine.send_signal(signal.SIGSEGV)
+            wait_for(lambda n=deaths: daemon.metric("coexec_engine_faults_total") == n, "the death")
+        wait_for(lambda: outcome, "the answer")
+        assert "StatusCode.UNAVAILABLE" in outcome[0].status()
+        assert "the engine died 3 times while it computed this model" in str(outcome[0])
+        assert "SIGSEGV" in str(outcome[0])
+        with pytest.raises(InferenceServerException, match="put aside"):
+            client.infer("slow", [tensor("t0", x)])
+        states = {row.name: row for row in client.get_model_repository_index().models}
+        assert states["slow"].state == "UNAVAILABLE"
+        assert "put aside" in states["slow"].reason
+        y = np.ones((1, 16), np.float32)
+        np.testing.assert_array_equal(client.infer("identity", [tensor("x", y)]).as_numpy("y"), y)
+        client.load_model("slow")
+        np.testing.assert_array_equal(client.infer("slow", [tensor("t0", x)]).as_numpy("t1000"), x)
+
+
+def test_loads_and_unloads_leave_no_memory_behind(tmp_path: Path, small: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(small, models)
+    weights = np.random.default_rng(0).standard_normal((1024, 4096)).astype(np.float32)
+    networks.dense(networks.place(models, "large"), weights)
+    with (
+        running(tmp_path / "d", "--model-control", "explicit", models=models) as daemon,
+        daemon.client() as client,
+    ):
+        x = np.ones((1, 1024), np.float32)
+
+        def cycle() -> None:
+            client.load_model("large")
+            client.infer("large", [tensor("x", x)])
+            client.unload_model("large")
+
+        for _ in range(3):
+            cycle()
+        engine = wait_for(daemon.engine, "the engine")
+        resident = [engine, psutil.Process(daemon.process.pid)]
+        before = [process.memory_info().rss for process in resident]
+        for _ in range(20):
+            cycle()
+        after = [process.memory_info().rss for process in resident]
+        grown = [b - a for a, b in zip(before, after, strict=True)]
+        # One load is 16 MiB and more, so twenty kept loads would be hundreds.
+        assert all(each < 16 << 20 for each in grown), grown
+        client.load_model("large")
+        client.infer("large", [tensor("x", x)])
+        loaded = engine.memory_info().rss
+        client.unload_model("large")
+        assert loaded - engine.memory_info().rss > 12 << 20

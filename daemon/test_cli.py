@@ -1,0 +1,30 @@
+import argparse
+from pathlib import Path
+
+import pytest
+
+from coexec.daemon.cli import COMMANDS, main, make_parser
+
+
+def _commands(parser: argparse.ArgumentParser) -> set[str]:
+    (action,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return set(action.choices)
+
+
+def test_every_command_is_there() -> None:
+    named = {command for commands in COMMANDS.values() for command in commands}
+    assert _commands(make_parser()) == named
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_folder_brings_what_it_is_named_for(module: str) -> None:
+    for command in COMMANDS[module]:
+        assert _commands(make_parser(command)) == set(COMMANDS[module])
+
+
+def test_a_commands_status_is_the_exit_status(tmp_path: Path) -> None:
+    assert main(["serve", "--config", str(tmp_path / "none.toml")]) == 1
+    for arguments, status in ((["nonsense"], 2), ([], 2), (["serve", "--help"], 0)):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == status
