@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from coexec.daemon.errors import RequestError, exhausted
+from coexec.daemon.errors import RequestError, exhausted, unavailable
 from coexec.daemon.supervisor import Program
 
 Shapes = tuple[tuple[int, ...], ...]  # of every input, in the model's order
@@ -24,6 +24,7 @@ class Programs:
     drop: Callable[[Program], Awaitable[None]]
     fixed: Program | None = None
     evictions: int = 0
+    _closed: bool = False
     _ready: OrderedDict[Shapes, Program] = field(default_factory=OrderedDict)
     _building: dict[Shapes, asyncio.Task[Program]] = field(default_factory=dict)
     _refused: OrderedDict[Shapes, RequestError] = field(default_factory=OrderedDict)
@@ -55,6 +56,8 @@ class Programs:
     async def build(self, shapes: Shapes) -> None:
         """Make the program for shapes; callers that ask for the same wait for one making.
         Raises RequestError when the model cannot take them, or too many are being made."""
+        if self._closed:
+            raise _gone()
         if shapes in self._refused:
             raise self._refused[shapes]
         task = self._building.get(shapes)
@@ -65,11 +68,18 @@ class Programs:
                     "at once; send again later, or use fewer shapes"
                 )
             task = asyncio.create_task(self._build(shapes))
+            task.add_done_callback(_notice)
             self._building[shapes] = task
-        await asyncio.shield(task)  # it goes on when this caller has gone
+        try:
+            await asyncio.shield(task)  # it goes on when this caller has gone
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise _gone() from None
+            raise
 
     async def close(self) -> None:
         """Unload everything, each as soon as its requests are answered."""
+        self._closed = True
         for task in self._building.values():
             task.cancel()
         programs = self.all()
@@ -102,3 +112,13 @@ class Programs:
             await idle.wait()
             del self._leaving[program]
         await self.drop(program)
+
+
+def _gone() -> RequestError:
+    return unavailable("the model was unloaded meanwhile; load it again")
+
+
+def _notice(task: asyncio.Task[Program]) -> None:
+    """Its failure is known, even when every caller has gone."""
+    if not task.cancelled():
+        task.exception()

@@ -187,7 +187,8 @@ class Repository:
             await asyncio.gather(*(self._close(version) for version in versions.values()))
             model.state, model.reason = UNAVAILABLE, "unloaded"
             self._state.loaded.discard(name)
-            self._state.unloaded.add(name)
+            if name in model_folders(self._folders):
+                self._state.unloaded.add(name)
             self._state.overrides.pop(name, None)
             await asyncio.to_thread(keep_only, self._overrides / name, None)
             await self._save()

@@ -99,7 +99,9 @@ async def test_makings_are_bounded() -> None:
     assert caught.value.code.name == "RESOURCE_EXHAUSTED"
     await maker.programs.close()
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert all("unloaded meanwhile" in str(result) for result in results)
+    with pytest.raises(RequestError, match="unloaded meanwhile"):
+        await maker.programs.build(shapes(1))
 
 
 async def test_a_fixed_program_serves_every_shape() -> None:

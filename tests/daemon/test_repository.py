@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
+
+from coexec.kernels.program import format
 
 from . import networks
 from .conftest import Daemon, running, tensor
@@ -103,6 +107,69 @@ def test_a_failed_load_is_in_the_index(caller: triton.InferenceServerClient) -> 
     assert "failed to load 'broken'" in reason
     with pytest.raises(InferenceServerException, match="no available versions: failed to load"):
         caller.infer("broken", [tensor("x", X16)])
+
+
+def _hostile(path: Path, kind: str) -> None:
+    networks.identity(path, shape=[2, 2])
+    model = onnx.load(path)
+    if kind == "outside":
+        weight = model.graph.initializer.add(
+            name="w", data_type=onnx.TensorProto.FLOAT, dims=[1, 1]
+        )
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value="../../../../../../etc/hostname")
+        model.graph.node[0].CopyFrom(onnx.helper.make_node("Add", ["x", "w"], ["y"]))
+    elif kind == "cycle":
+        model.graph.node[0].CopyFrom(onnx.helper.make_node("Add", ["x", "b"], ["a"]))
+        model.graph.node.append(onnx.helper.make_node("Relu", ["a"], ["b"]))
+        model.graph.node.append(onnx.helper.make_node("Relu", ["b"], ["y"]))
+    elif kind == "absurd":
+        weight = model.graph.initializer.add(
+            name="w", data_type=onnx.TensorProto.FLOAT, dims=[2**40, 2**40]
+        )
+        model.graph.node[0].CopyFrom(onnx.helper.make_node("Add", ["x", "w"], ["y"]))
+    elif kind == "unknown op":
+        model.graph.node[0].CopyFrom(onnx.helper.make_node("Dream", ["x"], ["y"]))
+    path.write_bytes(model.SerializeToString())
+    if kind == "cut off":
+        path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize("kind", ["outside", "cycle", "absurd", "unknown op", "cut off"])
+def test_hostile_models(caller: triton.InferenceServerClient, repository: Path, kind: str) -> None:
+    _hostile(networks.place(repository, kind), kind)
+    with pytest.raises(InferenceServerException, match=f"failed to load '{kind}': ") as caught:
+        caller.load_model(kind)
+    assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+    assert "internal error" not in str(caught.value)
+    assert caller.is_server_ready()
+
+
+def test_damaged_compiled_models(caller: triton.InferenceServerClient, repository: Path) -> None:
+    compiled = repository / "damaged" / "1" / "model.coexec"
+    compiled.mkdir(parents=True)
+    (compiled / "program.pb").write_bytes(b"not at all")
+    with pytest.raises(InferenceServerException, match="failed to load 'damaged'") as caught:
+        caller.load_model("damaged")
+    assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+
+def test_a_compiled_model(
+    caller: triton.InferenceServerClient, own: Daemon, repository: Path
+) -> None:
+    """What was compiled elsewhere is served as it is."""
+    caller.load_model("mlp")
+    (made,) = [
+        path
+        for path in (own.folder / "state" / "compiled").rglob("model.coexec")
+        if format.load(path).program.name == "mlp"
+    ][:1]
+    target = repository / "compiled" / "4" / "model.coexec"
+    shutil.copytree(made, target)
+    caller.load_model("compiled")
+    result = caller.infer("compiled", [tensor("x", X8)])
+    assert result.get_response().model_version == "4"
+    np.testing.assert_allclose(result.as_numpy("y"), networks.mlp_answer(X8), rtol=1e-4, atol=1e-5)
 
 
 def test_unloading_what_is_not_there(caller: triton.InferenceServerClient) -> None:
