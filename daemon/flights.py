@@ -89,6 +89,7 @@ class Flights:
         self._channel = channel
         self._next_id = 1
         self._engine_is_up = False
+        self._held = 0  # turns of the loop that must pass first
         self._waiting: deque[Flight] = deque()  # for the engine
         self._flying: dict[int, Flight] = {}  # in the engine
         self._alone: Flight | None = None  # the flight that runs with no other beside it
@@ -204,9 +205,19 @@ class Flights:
         _fail(flight, unavailable(reason))
         flight.target.blame(reason)
 
+    def hold_for_a_turn(self) -> None:
+        """Hand nothing over before the tasks that are ready now have run once: what they start
+        reaches the engine back to back, before it can have dropped what they share."""
+        self._held += 1
+        asyncio.get_running_loop().call_soon(self._let_go)
+
+    def _let_go(self) -> None:
+        self._held -= 1
+        self._advance()
+
     def _advance(self) -> None:
         """Hand over what may go: all that waits up to a suspect, or a suspect by itself."""
-        while self._waiting and self._engine_is_up and self._alone is None:
+        while not self._held and self._waiting and self._engine_is_up and self._alone is None:
             flight = self._waiting[0]
             if flight.reply.done():
                 self._waiting.popleft()

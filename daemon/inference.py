@@ -94,7 +94,7 @@ class Inference:
         options = read_options(request.parameters)
         sources = read_sources(request.inputs, raw, self._regions)
         self._check_taken(request.models, sources)
-        results = await asyncio.gather(
+        answers = asyncio.gather(
             *(
                 self._one_of_many(
                     selection, sources, Common(request.id, options, remaining_s, started_ns)
@@ -102,6 +102,8 @@ class Inference:
                 for selection in request.models
             )
         )
+        self._flights.hold_for_a_turn()
+        results = await answers
         return co_pb.InferManyResponse(results=results).SerializeToString()
 
     def _check_taken(

@@ -244,3 +244,19 @@ async def test_abandoning_a_target() -> None:
     world.restart()
     world.answer(2)
     await other
+
+
+async def test_what_one_call_starts_goes_out_together() -> None:
+    world = World()
+    target = FakeTarget()
+
+    async def one() -> None:
+        await asyncio.wait_for(world.start(target), 1)
+
+    started = [asyncio.create_task(one()) for _ in range(3)]
+    world.flights.hold_for_a_turn()
+    assert world.channel.submitted == []
+    await asyncio.sleep(0)
+    assert len(world.channel.take()) == 3
+    world.answer(1, 2, 3)
+    await asyncio.gather(*started)

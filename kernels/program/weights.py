@@ -52,7 +52,7 @@ def _entries(constant: StoredConstant) -> Iterator[tuple[str, str, npt.NDArray[A
         yield key, constant.dtype, constant.array
         return
     flat = constant.array.reshape(-1)
-    kept = flat.view(np.uint8).reshape(flat.size, -1).any(axis=1)  # -0.0 is kept: its bits differ
+    kept = flat != 0  # a zero with a sign is a zero: masked training leaves them
     yield f"{key}.values", constant.dtype, flat[kept]
     yield f"{key}.mask", "u8", np.packbits(kept, bitorder="little")
 
