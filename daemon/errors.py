@@ -14,10 +14,6 @@ class RequestError(Exception):
         self.text = text
 
 
-class EngineError(RuntimeError):
-    """The engine refused or could not do what the daemon asked of it."""
-
-
 def invalid(text: str) -> RequestError:
     return RequestError(grpc.StatusCode.INVALID_ARGUMENT, text)
 

@@ -12,6 +12,7 @@ that target is to blame and nobody else. Deaths from outside (`kill -9`) blame n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from typing import Protocol
 
 import grpc
 
-from coexec.daemon.errors import RequestError, exhausted, unavailable
-from coexec.scheduler._core import Input, Reply, RingFullError
+from coexec.daemon.errors import RequestError, exhausted, invalid, unavailable
+from coexec.scheduler._core import ChannelCorruptError, Input, Reply, RingFullError
 
 STRIKES_SUSPECT = 2
 STRIKE_WINDOW_US = 60_000_000
@@ -142,7 +143,8 @@ class Flights:
     def engine_died(self, by_fault: bool, how: str) -> None:
         """by_fault: the engine died of something it did. how: in words."""
         self._engine_is_up = False
-        self.on_readable()  # what it had answered before it died
+        with contextlib.suppress(ChannelCorruptError):
+            self.on_readable()  # what it had answered before it died
         lost, alone = list(self._flying.values()), self._alone
         self._flying.clear()
         self._alone = None
@@ -223,8 +225,15 @@ class Flights:
                 self._waiting.popleft()
                 continue
             suspect = self._is_suspect(flight)
-            if (suspect and self._flying) or not self._hand_over(flight):
+            if suspect and self._flying:
                 return
+            try:
+                if not self._hand_over(flight):
+                    return
+            except (TypeError, ValueError) as error:  # it must not stay before all others
+                _fail(flight, invalid(f"the engine takes no such request: {error}"))
+                self._waiting.popleft()
+                continue
             self._waiting.popleft()
             self._flying[flight.request_id] = flight
             if suspect:

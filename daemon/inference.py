@@ -25,6 +25,8 @@ from coexec.scheduler._core import Reply
 
 _INFER_RAW_FIELD = pb.ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER
 _MANY_RAW_FIELD = co_pb.InferManyRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER
+# A later deadline is none; the engine counts in 64 bits.
+_LIMIT_US_MAX = 2**60
 
 
 @dataclass(slots=True)
@@ -232,5 +234,5 @@ def _deadline_us(call: Call) -> int:
     limits = [options.objective_us, call.options.timeout_us or options.timeout_us]
     if call.remaining_s is not None:
         limits.append(max(1, int(call.remaining_s * 1e6)))
-    given = [limit for limit in limits if limit]
+    given = [limit for limit in limits if 0 < limit <= _LIMIT_US_MAX]
     return call.started_ns // 1000 + min(given) if given else 0

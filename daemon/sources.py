@@ -63,7 +63,10 @@ class Source:
         """The tensor in the engine's memory. Raises RequestError."""
         if self._slot is None:
             self._slot = self._fill(allocator)
-        return Input(self._slot, self.datatype.dtype, self.shape)
+        try:
+            return Input(self._slot, self.datatype.dtype, self.shape)
+        except (TypeError, ValueError) as error:  # more dims, or larger ones, than the engine takes
+            raise invalid(f"input '{self.name}' of shape {list(self.shape)}: {error}") from None
 
     def _fill(self, allocator: Allocator) -> Slot:
         try:

@@ -67,7 +67,7 @@ class Supervisor:
     _engine: EngineProcess | None = None  # it has every program
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _last_fault: bool = False
+    _undoing: set[asyncio.Task[None]] = field(default_factory=set)
     _task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -94,7 +94,23 @@ class Supervisor:
 
     async def load(self, program: Program) -> int:
         """The microseconds it took. program_id is chosen here. Raises EngineError when the
-        engine refuses it or dies of it again and again."""
+        engine refuses it or dies of it again and again. When its caller leaves, the program goes
+        from the engine again."""
+        loading = asyncio.create_task(self._load_alone(program))
+        try:
+            return await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            undoing = asyncio.create_task(self._undo(loading, program))
+            self._undoing.add(undoing)
+            undoing.add_done_callback(self._undoing.discard)
+            raise
+
+    async def _undo(self, loading: asyncio.Task[int], program: Program) -> None:
+        with contextlib.suppress(EngineError):
+            await loading
+            await self.unload(program)
+
+    async def _load_alone(self, program: Program) -> int:
         async with self._loading:  # one at a time, so that a death has one cause
             self._last_program_id += 1
             program.program_id = self._last_program_id
@@ -180,10 +196,8 @@ class Supervisor:
         by_fault, how = _judge(code, _out_of_memory_kills() > ooms)
         _log.warning("engine died", pid=engine.pid, how=how, in_flight=len(self.flights))
         self.counters.faults += by_fault
-        self._last_fault = by_fault
         loop.remove_reader(self.channel.fileno())
-        with contextlib.suppress(ChannelCorruptError):
-            self.flights.engine_died(by_fault, how)
+        self.flights.engine_died(by_fault, how)
         self.channel.reset()
         return True
 
@@ -197,8 +211,12 @@ class Supervisor:
     async def _load_all(self, engine: EngineProcess) -> None:
         """The programs of the life before. Raises EngineGoneError."""
         for program in list(self._programs.values()):
+            if program.program_id not in self._programs:  # unloaded meanwhile
+                continue
             try:
                 await _load(engine, program)
+                if program.program_id not in self._programs:
+                    await engine.unload(program.program_id)
             except EngineError as error:
                 self._put_aside(program, f"put aside: it cannot be loaded again: {error}")
             except EngineGoneError:

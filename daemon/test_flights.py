@@ -7,7 +7,7 @@ import pytest
 from coexec.daemon import flights as module
 from coexec.daemon.errors import RequestError
 from coexec.daemon.flights import LOSSES_SUSPECT, Flights, now_us
-from coexec.scheduler._core import RingFullError
+from coexec.scheduler._core import ChannelCorruptError, RingFullError
 
 
 @dataclass
@@ -22,9 +22,12 @@ class FakeChannel:
     cancelled: list[int] = field(default_factory=list)
     replies: list[Any] = field(default_factory=list)
     room: int = 1000
+    corrupt: bool = False
 
     def submit(self, request_id: int, program_id: int, inputs: Any, **_options: Any) -> None:
         assert not inputs
+        if program_id < 0:
+            raise TypeError("no program id")
         if not self.room:
             raise RingFullError("full")
         self.room -= 1
@@ -34,6 +37,8 @@ class FakeChannel:
         self.cancelled.append(request_id)
 
     def poll(self) -> Any:
+        if self.corrupt:
+            raise ChannelCorruptError("garbage")
         replies, self.replies = self.replies, []
         return replies
 
@@ -260,3 +265,25 @@ async def test_what_one_call_starts_goes_out_together() -> None:
     assert len(world.channel.take()) == 3
     world.answer(1, 2, 3)
     await asyncio.gather(*started)
+
+
+async def test_an_engine_that_wrote_garbage_loses_nothing() -> None:
+    world, target = World(), FakeTarget()
+    request = world.start(target, 5)
+    world.channel.take()
+    world.channel.corrupt = True
+    world.crash(by_fault=False)
+    world.channel.corrupt = False
+    assert world.restart() == [5]
+    world.answer(1)
+    assert (await request).request_id == 1
+
+
+async def test_a_request_that_cannot_be_written_blocks_no_other() -> None:
+    world, target = World(), FakeTarget()
+    impossible, next_one = world.start(target, -1), world.start(target, 3)
+    with pytest.raises(RequestError, match="takes no such request: no program id"):
+        await impossible
+    world.answer(2)
+    assert (await next_one).request_id == 2
+    assert len(world.flights) == 0

@@ -16,6 +16,7 @@ from coexec.daemon.repository.layout import CONFIG_FILE
 from coexec.protos import model_config_pb2 as config_pb
 
 _CONFIG_BYTES_MAX = 1 << 20
+_DIGITS_MAX = 18  # the engine counts in 64 bits
 # config.parameters that mean something here; the others are the owner's own.
 COMPILE_OPTIONS = ("prune",)
 
@@ -94,8 +95,11 @@ def _whole(name: str, config: config_pb.ModelConfig, key: str) -> int:
     if key not in config.parameters:
         return 0
     text = config.parameters[key].string_value
-    if not text.isdecimal():
-        raise invalid(f"failed to load '{name}': parameter {key} is '{text}'; a whole number fits")
+    if not text.isdecimal() or len(text) > _DIGITS_MAX:
+        raise invalid(
+            f"failed to load '{name}': parameter {key} is '{text}'; a whole number of at most "
+            f"{_DIGITS_MAX} digits fits"
+        )
     return int(text)
 
 

@@ -109,10 +109,10 @@ class _Making:
         assert version is not None
         names = [port.name for port in version.inputs]
         path = await self._entry(dict(zip(names, shapes, strict=True))) / _MODEL
-        program = await self.load(path)
         signature = await asyncio.to_thread(read_compiled_signature, self.name, path)
-        if not signature.is_static:  # it takes whatever the model takes
-            version.programs.fixed = program
+        program = await self.load(path)
+        if not signature.is_static and version.programs.fixed is None:
+            version.programs.fixed = program  # it takes whatever the model takes
         return program
 
     async def load(self, path: Path) -> Program:

@@ -97,7 +97,8 @@ class Programs:
             raise
         finally:
             del self._building[shapes]
-        self._ready[shapes] = program
+        if program is not self.fixed:
+            self._ready[shapes] = program
         while len(self._ready) > PROGRAMS_MAX:
             _, oldest = self._ready.popitem(last=False)
             self.evictions += 1

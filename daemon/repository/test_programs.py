@@ -115,3 +115,21 @@ async def test_a_fixed_program_serves_every_shape() -> None:
     maker.programs.leave("fixed")
     await closing
     assert maker.dropped == ["fixed"]
+
+
+async def test_a_made_program_that_fits_every_shape_is_dropped_once() -> None:
+    maker = Maker()
+
+    async def make(_shapes: Any) -> Any:
+        maker.programs.fixed = "fits all"
+        return "fits all"
+
+    maker.programs.make = make
+    await maker.programs.build(shapes(1))
+    assert maker.programs.enter(shapes(2)) == "fits all"
+    closing = asyncio.create_task(maker.programs.close())
+    await asyncio.sleep(0)
+    maker.programs.leave("fits all")
+    async with asyncio.timeout(5):
+        await closing
+    assert maker.dropped == ["fits all"]

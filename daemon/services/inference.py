@@ -72,6 +72,7 @@ class _Stream:
         messages: AsyncIterator[bytes],
         running: asyncio.Queue[asyncio.Task[list[Buffer]] | None],
     ) -> None:
+        broken: Exception | None = None
         try:
             async for message in messages:
                 remaining_s = self._context.time_remaining()
@@ -82,9 +83,11 @@ class _Stream:
                 except asyncio.CancelledError:
                     task.cancel()
                     raise
-        finally:
-            with contextlib.suppress(asyncio.QueueFull):
-                running.put_nowait(None)
+        except Exception as error:
+            broken = error
+        await running.put(None)  # the answers to what came are sent first
+        if broken is not None:
+            raise broken
 
     async def _answer(self, task: asyncio.Task[list[Buffer]]) -> bytes:
         try:

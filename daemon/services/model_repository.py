@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from coexec.daemon.errors import invalid
@@ -13,6 +15,7 @@ from coexec.protos import inference_pb2 as pb
 class ModelRepositoryService:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._working: set[asyncio.Task[None]] = set()
 
     def handlers(self) -> dict[str, Any]:
         return {
@@ -25,7 +28,7 @@ class ModelRepositoryService:
         return pb.RepositoryIndexResponse(models=self._repository.index(request.ready))
 
     async def _load(self, request: pb.RepositoryModelLoadRequest) -> pb.RepositoryModelLoadResponse:
-        await self._repository.load(request.model_name, request.parameters)
+        await self._to_the_end(self._repository.load(request.model_name, request.parameters))
         return pb.RepositoryModelLoadResponse()
 
     async def _unload(
@@ -41,5 +44,12 @@ class ModelRepositoryService:
                     f"failed to unload '{request.model_name}': parameter '{key}' is not known; "
                     "'unload_dependents' (bool_param) is"
                 )
-        await self._repository.unload(request.model_name)
+        await self._to_the_end(self._repository.unload(request.model_name))
         return pb.RepositoryModelUnloadResponse()
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """It goes on when its caller leaves: half an unloading would keep the memory."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        await asyncio.shield(task)

@@ -14,6 +14,8 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
+from coexec.daemon.services.inference import STREAM_REQUESTS_MAX
+
 from .conftest import Daemon, tensor
 from .networks import mlp_answer
 
@@ -81,6 +83,14 @@ def test_a_client_that_leaves(daemon: Daemon, client: triton.InferenceServerClie
         next(stream)
         stream.cancel()
     assert client.is_server_live()
+
+
+def test_a_stream_ends_however_many_requests_wait(daemon: Daemon) -> None:
+    count = STREAM_REQUESTS_MAX + 1
+    with grpc.insecure_channel(daemon.address) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        stream = stub.ModelStreamInfer((_request("identity") for _ in range(count)), timeout=60)
+        assert len(list(stream)) == count
 
 
 def test_an_empty_stream(daemon: Daemon) -> None:
