@@ -1,9 +1,11 @@
 """The subcommands that talk to a running daemon."""
 
 import argparse
+import contextlib
 import json
 import math
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _Run = Callable[[Client, argparse.Namespace], None]
+_POLL_S = 0.1
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -76,6 +79,9 @@ def _add_infer(subparsers: "Subparsers") -> None:
     )
     infer.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
     infer.add_argument("--deadline-us", type=int, metavar="N", help="refuse if it takes longer")
+    infer.add_argument(
+        "--wait", type=float, default=0.0, metavar="S", help="for the models to be ready"
+    )
     infer.add_argument("--save", type=Path, metavar="FILE.npz", help="write the outputs")
     _add_json(infer)
 
@@ -167,7 +173,18 @@ def _inputs(metadata: list[ModelMetadata], options: argparse.Namespace) -> dict[
     return inputs
 
 
+def _wait_until_ready(client: Client, models: list[str], wait_s: float) -> None:
+    """Returns early when all are ready; late, the call itself says what is wrong."""
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        with contextlib.suppress(CoexecError):
+            if all(client.ready(model) for model in models):
+                return
+        time.sleep(_POLL_S)
+
+
 def _infer(client: Client, options: argparse.Namespace) -> None:
+    _wait_until_ready(client, options.models, options.wait)
     inputs = _inputs([client.metadata(model) for model in options.models], options)
     results: dict[str, Result] = {}
     if len(options.models) == 1:

@@ -93,7 +93,6 @@ class Metrics:
                 "Weights as if every program stored its own",
                 engine.weight_bytes_alone,
             ),
-            ("gauge", "packed_weight_bytes", "Packed forms of weights", engine.packed_bytes),
             (
                 "counter",
                 "reply_memory_full_total",

@@ -47,6 +47,7 @@ class Daemon:
 
     def __init__(self, settings: Settings, logs: Logs) -> None:
         """Raises StateError, SettingsError."""
+        settings.require_folders()
         self._settings = settings
         folder = Path(settings.state_dir)
         self._store = StateStore(folder)

@@ -49,6 +49,12 @@ class Settings:
     log_json: bool = False
     log_verbose: int = 0
 
+    def require_folders(self) -> None:
+        """Raises SettingsError for a model repository that does not exist."""
+        for folder in self.model_repository:
+            if not Path(folder).is_dir():
+                raise SettingsError(f"model repository {folder!r}: no such folder")
+
     def lanes(self) -> list[list[int]]:
         """Raises SettingsError."""
         return parse_lanes(self.cores)

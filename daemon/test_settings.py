@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,3 +46,9 @@ def test_lanes(monkeypatch: Any) -> None:
     for bad, text in (("8", "none of this"), ("1;1", "twice"), ("a", "no list"), ("1-", "no list")):
         with pytest.raises(SettingsError, match=text):
             parse_lanes(bad)
+
+
+def test_a_missing_model_repository_is_named(tmp_path: Path) -> None:
+    merge({"model_repository": [str(tmp_path)]}).require_folders()
+    with pytest.raises(SettingsError, match="model repository 'nowhere': no such folder"):
+        merge({"model_repository": ["nowhere"]}).require_folders()

@@ -63,17 +63,18 @@ def sharing(manager: Manager) -> engine_pb2.SharingReport:
         report.bytes_saved += weight.nbytes * (len(weight.users) - 1)
     for segment in manager.segments.values():
         stats = manager.engine.segment_stats(segment.core)
-        report.saved_us += stats.saved_us
+        cost_us = sum(stats.step_us)
+        report.saved_us += stats.hits * cost_us
         if len(segment.planned.sharers) < 2 and stats.hits == 0:
             continue
         report.segments.add(
             digest=segment.planned.digest,
             users=sorted(names[i] for i in segment.planned.sharers if i in names),
             layers=len(segment.planned.layers),
-            cost_us=sum(stats.step_us),
+            cost_us=cost_us,
             runs=stats.runs,
             hits=stats.hits,
-            saved_us=stats.saved_us,
+            saved_us=stats.hits * cost_us,
         )
     return report
 
