@@ -4,7 +4,8 @@
 
 Memory: each group of real networks that share weights is loaded into a daemon model by model; the
 engine's private memory is read after each. Time: k heads on one backbone, as separate ONNX files,
-in one call; against the backbone and the heads run alone, in process, without any daemon.
+in one call; against the backbone and the heads run alone, in process without any daemon, and as
+models of their own in the same daemon.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def _measure_heads(folder: Path, rounds: int) -> None:
     x = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
     feature = runners["backbone"].run({"input": x})
     heads = {name: models[name] for name in models if name.startswith("full_")}
-    served = repository(folder / "served", heads)
+    served = repository(folder / "served", models)
     answers = {}
     for flags in ((), ("--no-reuse",)):
         place = folder / ("daemon" + "".join(flags))
@@ -96,14 +97,19 @@ def _measure_heads(folder: Path, rounds: int) -> None:
             for head in HEADS:
                 parts[head] = lambda head=head: runners[f"head_{head}"].run(feature)
             parts["one call"] = lambda: client.infer_many(list(heads), {"input": x})
+            parts["served backbone"] = lambda: client.infer("backbone", {"input": x})
+            for head in HEADS:
+                parts[f"served {head}"] = lambda head=head: client.infer(f"head_{head}", feature)
             times = alternate(parts, rounds)
             answers[flags] = client.infer_many(list(heads), {"input": x})
         medians = {name: statistics.median(values) for name, values in times.items()}
         alone = medians["backbone"] + sum(medians[head] for head in HEADS)
+        served_alone = sum(value for name, value in medians.items() if name.startswith("served"))
         print(
             f"{'reuse off' if flags else 'reuse on'}: {len(HEADS)} heads in one call "
-            f"{medians['one call']:.2f} ms; backbone + heads {alone:.2f} ms; "
-            f"{medians['one call'] / alone:.2f}x"
+            f"{medians['one call']:.2f} ms; backbone + heads in process {alone:.2f} ms, "
+            f"{medians['one call'] / alone:.2f}x; each served by a call of its own "
+            f"{served_alone:.2f} ms, {medians['one call'] / served_alone:.2f}x"
         )
     equal = all(
         np.array_equal(answers[()][name][key], answers[("--no-reuse",)][name][key])

@@ -31,8 +31,9 @@ class Daemon:
     def engine(self) -> psutil.Process:
         """The engine process: the child that holds the weights."""
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            if "coexec.scheduler.engine" in " ".join(child.cmdline()):
-                return child
+            with contextlib.suppress(psutil.Error):  # it may be gone by now
+                if "coexec.scheduler.engine" in " ".join(child.cmdline()):
+                    return child
         raise RuntimeError("the daemon has no engine process")
 
 

@@ -43,6 +43,7 @@ class Manager:
                 self.weights.release(request.program_id)
                 raise
         loaded.model.weights.file.drop()
+        self.weights.drop_pages()
         self._drop_retired()
         return int((time.monotonic() - start) * 1e6)
 

@@ -56,21 +56,24 @@ async def test_a_request_is_computed(tmp_path: Path) -> None:
 
 
 async def test_one_input_for_two_heads_computes_the_backbone_once(tmp_path: Path) -> None:
-    async with running() as daemon:
-        await _load_family(daemon, tmp_path)
-        shared = daemon.put(_input())
+    # One lane kept busy, so that the second request comes before the first is done.
+    async with running(EngineOptions(lanes=[[0]])) as daemon:
+        await _load_family(daemon, tmp_path, size=256, rows=256)
+        busy = daemon.submit(1, [daemon.put(_input(9, 256, 256))])[1]
+        shared = daemon.put(_input(1, 256, 256))
         replies = await asyncio.gather(*(daemon.submit(i, [shared])[1] for i in (1, 2)))
+        await busy
         assert sum(reply.shared_jobs for reply in replies) == 1
         assert sum(reply.saved_us for reply in replies) > 0
         report = await daemon.engine.reuse()
         backbone = next(one for one in report.segments if len(one.users) == 2)
         assert list(backbone.users) == ["head1/1", "head2/1"]
-        assert (backbone.layers, backbone.runs, backbone.hits) == (6, 1, 1)
+        assert (backbone.layers, backbone.runs, backbone.hits) == (6, 2, 1)
         assert len(report.tensors) == 3
-        assert report.bytes_saved == 3 * 64 * 64 * 4
+        assert report.bytes_saved == 3 * 256 * 256 * 4
         snapshot = await daemon.engine.snapshot()
-        assert snapshot.weight_bytes == 5 * 64 * 64 * 4
-        assert snapshot.weight_bytes_alone == 8 * 64 * 64 * 4
+        assert snapshot.weight_bytes == 5 * 256 * 256 * 4
+        assert snapshot.weight_bytes_alone == 8 * 256 * 256 * 4
         plan = await daemon.engine.plan()
         assert sorted(len(segment.layers) for segment in plan.segments) == [1, 1, 6]
 

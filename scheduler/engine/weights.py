@@ -57,6 +57,11 @@ class WeightStore:
             if not self._stored[key]:
                 del self._stored[key]
 
+    def drop_pages(self) -> None:
+        """Let the operating system take back what packing and comparing read from the files."""
+        for source in {id(stored.source): stored.source for stored in self.all()}.values():
+            source.file.drop()
+
     def all(self) -> list[StoredWeight]:
         return [stored for known in list(self._stored.values()) for stored in list(known)]
 
