@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -206,13 +206,13 @@ class MetricsServer:
         check_safe(address, None)
         loop = asyncio.get_running_loop()
 
-        class Handler(_Handler):
-            def page(self) -> str:
-                collecting = asyncio.run_coroutine_threadsafe(metrics.text(), loop)
-                return collecting.result(_SNAPSHOT_TIMEOUT_S)
+        def page() -> str:
+            collecting = asyncio.run_coroutine_threadsafe(metrics.text(), loop)
+            return collecting.result(_SNAPSHOT_TIMEOUT_S)
 
+        handler = type("Handler", (_Handler,), {"page": staticmethod(page)})
         try:
-            self._server = ThreadingHTTPServer((address.host, address.port), Handler)
+            self._server = ThreadingHTTPServer((address.host, address.port), handler)
         except OSError as error:
             raise ListenError(f"cannot listen on {address.text}: {error.strerror}") from None
         self.url = f"http://{address.host}:{self._server.server_address[1]}/metrics"
@@ -230,9 +230,7 @@ class MetricsServer:
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = 10
-
-    def page(self) -> str:
-        raise NotImplementedError
+    page: Callable[[], str]  # the server's
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != "/metrics":
