@@ -2,8 +2,17 @@
 # `needs` column of its variant row does, so neither can be wider than the other.
 file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*/*.cc)
 list(FILTER KERNEL_SOURCES EXCLUDE REGEX "(/bindings/|_test\\.cc$)")
-if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  list(FILTER KERNEL_SOURCES EXCLUDE REGEX "/x86_")
+# The architecture decides which files there are, by their prefix, and with them which rows the
+# tables keep: COEXEC_BUILT_ISA holds names of kernels/base/isa.h.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(FILTER KERNEL_SOURCES EXCLUDE REGEX "/(arm|other)_[^/]*$")
+  set(COEXEC_BUILT_ISA "kAvx2Fma|kAvx512")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  list(FILTER KERNEL_SOURCES EXCLUDE REGEX "/(x86|other)_[^/]*$")
+  set(COEXEC_BUILT_ISA "kNeon")
+else()
+  list(FILTER KERNEL_SOURCES EXCLUDE REGEX "/(arm|x86)_[^/]*$")
+  set(COEXEC_BUILT_ISA "kBaseline")
 endif()
 foreach(source ${KERNEL_SOURCES})
   if(source MATCHES "/x86_avx2[^/]*$")
@@ -17,6 +26,7 @@ endforeach()
 add_library(coexec_kernels STATIC ${KERNEL_SOURCES})
 target_include_directories(coexec_kernels PUBLIC ${PROJECT_SOURCE_DIR})
 target_compile_options(coexec_kernels PRIVATE ${COEXEC_FLAGS})
+target_compile_definitions(coexec_kernels PRIVATE "COEXEC_BUILT_ISA=${COEXEC_BUILT_ISA}")
 target_link_libraries(coexec_kernels PUBLIC Threads::Threads)
 
 file(GLOB CORE_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/scheduler/core/*.cc)

@@ -1,7 +1,9 @@
 #include "kernels/base/buffer.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -11,16 +13,36 @@ namespace {
 
 constexpr int64_t kAlign = 64;
 constexpr int64_t kMapFrom = 64 * 1024;
+// From here on pages of 2 MiB are asked for: kernels touch many rows in turn, more than the
+// processor remembers small pages.
+constexpr int64_t kHugePage = 2 << 20;
+
+// Fresh zeroed pages. Large ones begin where a huge page does; what lies around is given back.
+std::byte* MapPages(int64_t bytes) {
+  const int64_t spare = bytes >= kHugePage ? kHugePage : 0;
+  void* mapped = mmap(nullptr, static_cast<size_t>(bytes + spare), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  auto* const data = static_cast<std::byte*>(mapped);
+  if (spare == 0) return data;
+  const auto past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(data) % kHugePage);
+  const int64_t before = past == 0 ? 0 : kHugePage - past;
+  if (before > 0) munmap(data, static_cast<size_t>(before));
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  const int64_t end = (before + bytes + page - 1) / page * page;
+  const int64_t rest = (bytes + spare + page - 1) / page * page - end;
+  if (rest > 0) munmap(data + end, static_cast<size_t>(rest));
+  // A kernel without huge pages says no, and small ones do too.
+  (void)madvise(data + before, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  return data + before;
+}
 
 }  // namespace
 
 Buffer::Buffer(int64_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   if (bytes >= kMapFrom) {
-    void* mapped = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) throw std::bad_alloc();
-    data_ = static_cast<std::byte*>(mapped);
+    data_ = MapPages(bytes);
     return;
   }
   const int64_t rounded = (bytes + kAlign - 1) / kAlign * kAlign;

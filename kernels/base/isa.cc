@@ -2,56 +2,63 @@
 
 #include <cstdlib>
 #include <stdexcept>
-#include <string>
+
+#include "kernels/base/host.h"
 
 namespace coexec::kernels {
 namespace {
 
-IsaSet Detect() {
-  IsaSet isa = kBaseline;
-#ifdef __x86_64__
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c");
-  if (avx2) isa |= kAvx2Fma;
-  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
-    isa |= kAvx512;
-  }
-#endif
-  return isa;
+struct Level {
+  const char* name;
+  IsaSet needs;
+};
+
+// Narrowest first.
+constexpr Level kLevels[] = {
+    {"ref", kBaseline}, {"avx2", kAvx2Fma}, {"avx512", kAvx2Fma | kAvx512}, {"neon", kNeon}};
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
-IsaSet Choose() {
-  const IsaSet host = Detect();
-  const char* forced = std::getenv("COEXEC_ISA");
-  if (forced == nullptr || *forced == '\0') return host;
-  const std::string name = forced;
-  IsaSet wanted = kBaseline;
-  if (name == "avx2") {
-    wanted = kAvx2Fma;
-  } else if (name == "avx512") {
-    wanted = kAvx2Fma | kAvx512;
-  } else if (name != "ref") {
-    throw std::invalid_argument("COEXEC_ISA=" + name + ": expected ref, avx2 or avx512");
-  }
-  if ((wanted & ~host) != 0) {
-    throw std::invalid_argument("COEXEC_ISA=" + name + ": this CPU offers at most " +
-                                IsaName(host));
-  }
-  return wanted;
+IsaSet FromEnvironment() {
+  const char* name = std::getenv("COEXEC_ISA");
+  return name == nullptr || *name == '\0' ? DetectIsa() : ChooseIsa(name, DetectIsa());
 }
 
 }  // namespace
 
 IsaSet HostIsa() {
-  static const IsaSet isa = Choose();
+  static const IsaSet isa = FromEnvironment();
   return isa;
 }
 
+IsaSet ChooseIsa(std::string_view name, IsaSet host) {
+  const std::string given = "COEXEC_ISA=" + std::string(name);
+  for (const Level& level : kLevels) {
+    if (name != level.name) continue;
+    if ((level.needs & ~host) == 0) return level.needs;
+    throw std::invalid_argument(given + ": this CPU has " + Joined(IsaNames(host)));
+  }
+  throw std::invalid_argument(given + ": expected one of " + Joined(IsaNames(~kBaseline)));
+}
+
+std::vector<std::string> IsaNames(IsaSet host) {
+  std::vector<std::string> names;
+  for (const Level& level : kLevels) {
+    if ((level.needs & ~host) == 0) names.emplace_back(level.name);
+  }
+  return names;
+}
+
 const char* IsaName(IsaSet isa) {
-  if ((isa & kAvx512) != 0) return "avx512";
-  if ((isa & kAvx2Fma) != 0) return "avx2";
-  return "ref";
+  const char* widest = "";
+  for (const Level& level : kLevels) {
+    if ((level.needs & ~isa) == 0) widest = level.name;
+  }
+  return widest;
 }
 
 }  // namespace coexec::kernels

@@ -1,16 +1,25 @@
 #pragma once
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace coexec::kernels {
 
-// Bit set of instruction-set features. A plain integer so that files built with wider ISA
-// flags can include this without pulling in any inline library code.
+// Bit set of instruction-set features.
 using IsaSet = uint32_t;
 enum : IsaSet { kBaseline = 0, kAvx2Fma = 1 << 0, kAvx512 = 1 << 1, kNeon = 1 << 2 };
 
-// What this CPU has, cut down to what COEXEC_ISA names when it is set: "ref", "avx2" or
-// "avx512". Throws std::invalid_argument for any other value, and for an ISA this CPU lacks.
+// What this CPU has, cut down to what the environment variable COEXEC_ISA names when it is set.
+// Throws as ChooseIsa does.
 IsaSet HostIsa();
+
+// The set that `name` ("ref", "avx2", "avx512" or "neon") stands for on a CPU that has `host`.
+// Throws std::invalid_argument for any other name, and for what `host` lacks.
+IsaSet ChooseIsa(std::string_view name, IsaSet host);
+
+// The names COEXEC_ISA may take on a CPU that has `host`, the narrowest first.
+std::vector<std::string> IsaNames(IsaSet host);
 
 // The name COEXEC_ISA would use for the widest ISA in `isa`.
 const char* IsaName(IsaSet isa);

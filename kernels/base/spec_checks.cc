@@ -23,6 +23,10 @@ void CheckSizes(const StepSpec& spec) {
         }
         elements *= std::max<int64_t>(1, dim);
       }
+      const std::vector<int64_t>& dims = type.shape;
+      if (type.layout == Layout::kPattern && (dims.size() != 4 || dims[2] != 3 || dims[3] != 3)) {
+        throw std::invalid_argument(type.str() + ": the pattern layout is for weights of 3x3");
+      }
     }
   }
 }

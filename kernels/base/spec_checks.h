@@ -11,8 +11,9 @@ namespace coexec::kernels {
 constexpr size_t kOperandsMax = 512;
 
 // What every step may take for granted. Throws std::invalid_argument for a negative dimension,
-// for constants that do not follow the inputs, and past 2^40 elements, so that sizes in bytes and
-// products of two dimensions fit an int64; Unsupported past kOperandsMax.
+// for constants that do not follow the inputs, for a layout that does not fit the shape, and past
+// 2^40 elements, so that sizes in bytes and products of two dimensions fit an int64; Unsupported
+// past kOperandsMax.
 void CheckSizes(const StepSpec& spec);
 
 // Throws std::invalid_argument unless the layer has between `least` and `most` inputs, the first

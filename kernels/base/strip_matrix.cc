@@ -148,6 +148,16 @@ StripView StripMatrix::view() const {
           all_columns_ ? nullptr : columns_.data(), values_.as<float>()};
 }
 
+int32_t StripMatrix::SplitAt(int part, int parts) const {
+  const auto begins_before = [](const Strip& strip, int64_t value) {
+    return strip.values + int64_t{strip.count} * strip.rows / 2 < value;
+  };
+  if (part == parts) return static_cast<int32_t>(strips_.size());
+  const auto at =
+      std::lower_bound(strips_.begin(), strips_.end(), kept_ * part / parts, begins_before);
+  return static_cast<int32_t>(at - strips_.begin());
+}
+
 int64_t StripMatrix::bytes() const {
   return values_.bytes() + static_cast<int64_t>(strips_.size() * sizeof(Strip)) +
          static_cast<int64_t>((row_of_.size() + columns_.size() + used_.size()) * sizeof(int32_t));

@@ -27,6 +27,9 @@ class StripMatrix {
   StripView view() const;
   int64_t kept() const { return kept_; }  // stored values, padding zeros included
   int64_t bytes() const;
+  // Where the part-th of `parts` shares of the strips begins, when all are to have about equal
+  // stored values.
+  int32_t SplitAt(int part, int parts) const;
   // The columns that some strip keeps, ascending.
   const std::vector<int32_t>& used() const { return used_; }
 

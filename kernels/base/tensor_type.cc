@@ -25,7 +25,7 @@ constexpr std::array<DTypeRow, 14> kDTypes = {{{"none", 0},
                                                {"bf16", 2},
                                                {"f32", 4},
                                                {"f64", 8}}};
-constexpr std::array<const char*, 3> kLayouts = {"dense", "bcr", "csr"};
+constexpr std::array<const char*, 4> kLayouts = {"dense", "bcr", "csr", "pattern"};
 
 }  // namespace
 
@@ -45,7 +45,7 @@ Layout LayoutFromName(std::string_view name) {
     if (name == kLayouts[i]) return static_cast<Layout>(i);
   }
   throw std::invalid_argument("unknown layout \"" + std::string(name) +
-                              "\": expected dense, bcr or csr");
+                              "\": expected dense, bcr, csr or pattern");
 }
 
 int64_t TensorType::elements() const {

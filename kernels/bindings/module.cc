@@ -13,7 +13,8 @@
 #include <type_traits>
 
 #include "kernels/base/buffer.h"
-#include "kernels/base/isa.h"
+#include "kernels/base/host.h"
+#include "kernels/base/peak.h"
 #include "kernels/base/team.h"
 #include "kernels/program/mapped_file.h"
 #include "kernels/program/registry.h"
@@ -219,7 +220,9 @@ NB_MODULE(_kernels, m) {
 
   m.def("available_cores", &AvailableCores);
   m.def("native_ops", &NativeOps);
+  m.def("measured_peak_flops", &MeasuredPeakFlops, nb::call_guard<nb::gil_scoped_release>());
   m.def("host_isa", [] { return std::string(IsaName(HostIsa())); });
+  m.def("host_isas", [] { return IsaNames(DetectIsa()); });
 }
 
 }  // namespace coexec::kernels

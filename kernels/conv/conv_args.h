@@ -73,7 +73,8 @@ struct FillArgs {
   int64_t stride;
   int64_t above, rows, below;
   int64_t left, middle, right;
-  float* out;  // contiguous
+  float* out;
+  int64_t out_pitch;  // what lies between rows is left alone
 };
 
 using FillFn = void(const FillArgs&);

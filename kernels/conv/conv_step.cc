@@ -55,7 +55,7 @@ class ConvStep final : public Step {
   }
 
  private:
-  int64_t items() const { return shape_.batch * shape_.groups * planes_.bands(); }
+  int64_t items() const { return shape_.batch * shape_.groups * shape_.out_d * planes_.bands(); }
   // Many bands: a thread takes whole ones. Few: all threads share each band's strips.
   bool by_bands(int threads) const { return threads == 1 || items() >= 2 * threads; }
 
@@ -77,24 +77,27 @@ class ConvStep final : public Step {
   }
 
   struct Item {
-    int64_t image, group, band;
+    int64_t image, group, slice, band;
   };
   Item ItemAt(int64_t i) const {
-    const int64_t bands = planes_.bands();
-    return {i / bands / shape_.groups, i / bands % shape_.groups, i % bands};
+    const int64_t slices = i / planes_.bands();
+    const int64_t groups = slices / shape_.out_d;
+    return {groups / shape_.groups, groups % shape_.groups, slices % shape_.out_d,
+            i % planes_.bands()};
   }
 
   const float* Image(const StepContext& context, const Item& item) const {
     return context.in<float>(0) +
-           (item.image * shape_.in_channels + item.group * shape_.group_in()) * shape_.in_pixels();
+           (item.image * shape_.in_channels + item.group * shape_.group_in()) * shape_.in_volume();
   }
 
   // Strips [begin, end) over all pixels of a band.
   void Strips(const StepContext& context, const Item& item, const float* planes, float* panel,
               int32_t begin, int32_t end) const {
     const int64_t channel = item.group * shape_.group_out();
-    const int64_t at = (item.image * shape_.out_channels + channel) * shape_.out_pixels();
-    const float* origin = planes_.Origin(item.band, Image(context, item), planes);
+    const int64_t at = (item.image * shape_.out_channels + channel) * shape_.out_volume() +
+                       item.slice * shape_.out_pixels();
+    const float* origin = planes_.Origin(item.slice, item.band, Image(context, item), planes);
     const int64_t first = planes_.band_begin(item.band);
     const int64_t last = planes_.band_end(item.band);
     const StripMatrix& weights = (*weights_)[static_cast<size_t>(item.group)];
@@ -102,7 +105,7 @@ class ConvStep final : public Step {
     args.w = weights.view();
     args.strip_begin = begin;
     args.strip_end = end;
-    args.y_stride = shape_.out_pixels();
+    args.y_stride = shape_.out_volume();
     args.bias = has_bias_ ? context.in<float>(2) + channel : nullptr;
     args.epilogue = epilogue_;
     for (int64_t p = first; p < last; p += args.pixels) {
@@ -149,7 +152,8 @@ class ConvStep final : public Step {
                   for (int64_t i = begin; i < end; ++i) {
                     const Item item = ItemAt(i);
                     if (!planes_.in_place()) {
-                      planes_.Fill(item.band, 0, shape_.group_in(), Image(context, item), planes);
+                      planes_.Fill(item.slice, item.band, 0, shape_.group_slices(),
+                                   Image(context, item), planes);
                     }
                     Strips(context, item, planes, Panel(context, part), 0, strip_count(item.group));
                   }
@@ -166,10 +170,10 @@ class ConvStep final : public Step {
       const int64_t grain = kThreadFlops / std::max<int64_t>(1, flops) + 1;
       if (!planes_.in_place()) {
         // Filling goes along with the strips: few strips, few threads.
-        const int64_t channels = shape_.group_in();
-        ParallelFor(context.team, channels, strips <= grain ? channels : 1,
+        const int64_t slices = shape_.group_slices();
+        ParallelFor(context.team, slices, strips <= grain ? slices : 1,
                     [&](int64_t begin, int64_t end, int) {
-                      planes_.Fill(item.band, begin, end, Image(context, item), planes);
+                      planes_.Fill(item.slice, item.band, begin, end, Image(context, item), planes);
                     });
       }
       ParallelFor(context.team, strips, grain, [&](int64_t begin, int64_t end, int part) {

@@ -9,6 +9,10 @@
 namespace coexec::kernels {
 namespace {
 
+// Planes filled ahead of the channels they belong to: a value read right after it was written
+// waits for the write.
+constexpr int64_t kAheadBytes = 8 << 10;
+constexpr int64_t kAheadMax = 8;  // channels
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 100'000;
 
@@ -19,16 +23,6 @@ ConvShape AlongWidth(ConvShape s) {
   std::swap(s.stride_h, s.stride_w), std::swap(s.dilation_h, s.dilation_w);
   std::swap(s.pad_top, s.pad_left);
   return s;
-}
-
-// The phases of a stride that some tap of the kernel uses, in the order of the taps.
-std::vector<int64_t> Phases(int64_t kernel, int64_t stride, int64_t dilation) {
-  std::vector<int64_t> phases;
-  for (int64_t k = 0; k < kernel; ++k) {
-    const int64_t phase = k * dilation % stride;
-    if (std::find(phases.begin(), phases.end(), phase) == phases.end()) phases.push_back(phase);
-  }
-  return phases;
 }
 
 int64_t IndexOf(const std::vector<int64_t>& phases, int64_t phase) {
@@ -46,8 +40,8 @@ class DepthwiseStep final : public Step {
             "dense", [&] { return spec.constants[1]->Dense(); })),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)),
-        row_phases_(Phases(shape.kernel_h, shape.stride_h, shape.dilation_h)),
-        column_phases_(Phases(shape.kernel_w, shape.stride_w, shape.dilation_w)) {
+        row_phases_(TapPhases(shape.kernel_h, shape.stride_h, shape.dilation_h)),
+        column_phases_(TapPhases(shape.kernel_w, shape.stride_w, shape.dilation_w)) {
     const ConvShape& s = shape_;
     const int64_t halo_h = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
     const int64_t halo_w = (s.kernel_w - 1) * s.dilation_w / s.stride_w;
@@ -55,8 +49,12 @@ class DepthwiseStep final : public Step {
                 s.out_h + halo_h <= s.in_h && s.out_w + halo_w <= s.in_w;
     rows_ = s.out_h + halo_h;
     pitch_ = in_place_ ? s.in_w : s.out_w + halo_w;
-    CheckOffsets({static_cast<int64_t>(row_phases_.size()),
-                  static_cast<int64_t>(column_phases_.size()), rows_, pitch_});
+    const auto channel_planes = static_cast<int64_t>(row_phases_.size() * column_phases_.size());
+    CheckOffsets({channel_planes, rows_, pitch_});
+    ahead_ = std::clamp<int64_t>(
+        kAheadBytes /
+            std::max<int64_t>(1, channel_planes * rows_ * pitch_ * int64_t{sizeof(float)}),
+        1, kAheadMax);
     // One plane per pair of phases: rows and columns of the padded channel, a stride apart.
     for (const int64_t row : row_phases_) {
       for (const int64_t column : column_phases_) {
@@ -86,24 +84,42 @@ class DepthwiseStep final : public Step {
                 kThreadFlops / std::max<int64_t>(1, flops) + 1,
                 [&](int64_t begin, int64_t end, int part) {
                   auto* scratch = reinterpret_cast<float*>(context.scratch + part * part_bytes());
-                  for (int64_t i = begin; i < end; ++i) RunChannel(context, i, scratch);
+                  // Channels differ in the middle of their planes only: the zeros are set once.
+                  std::fill_n(scratch, part_bytes() / int64_t{sizeof(float)}, 0.0f);
+                  for (int64_t i = begin; i < end; i += ahead_) {
+                    RunChannels(context, i, std::min(end, i + ahead_), scratch);
+                  }
                 });
   }
 
  private:
+  int64_t channel_floats() const {
+    return static_cast<int64_t>(fill_planes_.size()) * rows_ * pitch_;
+  }
   int64_t part_bytes() const {
     if (in_place_) return 0;
-    return (static_cast<int64_t>(fill_planes_.size()) * rows_ * pitch_ * int64_t{sizeof(float)} +
-            63) /
-           64 * 64;
+    return (ahead_ * channel_floats() * int64_t{sizeof(float)} + 63) / 64 * 64;
+  }
+
+  // Input channels [begin, end) of all images, at most ahead_.
+  void RunChannels(const StepContext& context, int64_t begin, int64_t end, float* scratch) const {
+    const auto channel = [&](int64_t i) { return context.in<float>(0) + i * shape_.in_pixels(); };
+    if (in_place_) {
+      for (int64_t i = begin; i < end; ++i) RunChannel(context, i, channel(i));
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      Fill(channel(i), scratch + (i - begin) * channel_floats());
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      RunChannel(context, i, scratch + (i - begin) * channel_floats());
+    }
   }
 
   // i counts the input channels of all images.
-  void RunChannel(const StepContext& context, int64_t i, float* scratch) const {
-    const float* channel = context.in<float>(0) + i * shape_.in_pixels();
-    if (!in_place_) Fill(channel, scratch);
+  void RunChannel(const StepContext& context, int64_t i, const float* planes) const {
     DepthwiseArgs args{};
-    args.x = in_place_ ? channel : scratch;
+    args.x = planes;
     args.pitch = pitch_;
     args.offsets = offsets_.data();
     args.taps = static_cast<int32_t>(shape_.taps());
@@ -125,7 +141,9 @@ class DepthwiseStep final : public Step {
     for (const Plane& plane : fill_planes_) {
       FillArgs args = plane.args;
       args.in = channel + plane.in_at;
-      args.out = scratch;
+      args.out = scratch + args.above * pitch_ + args.left;
+      args.out_pitch = pitch_;
+      args.above = args.below = args.left = args.right = 0;
       fill_(args);
       scratch += rows_ * pitch_;
     }
@@ -141,6 +159,7 @@ class DepthwiseStep final : public Step {
   std::vector<int64_t> row_phases_;
   std::vector<int64_t> column_phases_;
   bool in_place_ = false;
+  int64_t ahead_ = 1;  // channels
   int64_t rows_ = 0;   // of a plane
   int64_t pitch_ = 0;  // elements between its rows
   std::vector<Plane> fill_planes_;
@@ -152,7 +171,7 @@ class DepthwiseStep final : public Step {
 bool IsDepthwise(const StepSpec& spec) {
   if (spec.inputs.empty()) return false;
   const auto& x = spec.inputs[0].shape;
-  return spec.attrs.i("group") > 1 && x.size() > 1 && spec.attrs.i("group") == x[1];
+  return spec.attrs.i("group") > 1 && x.size() > 1 && x.size() < 5 && spec.attrs.i("group") == x[1];
 }
 
 std::unique_ptr<Step> MakeDepthwise(const StepSpec& spec) {

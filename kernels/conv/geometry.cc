@@ -1,6 +1,7 @@
 #include "kernels/conv/geometry.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
@@ -12,8 +13,6 @@
 namespace coexec::kernels {
 namespace {
 
-// The planes of a band should stay in a core's second-level cache beside a panel.
-constexpr int64_t kBandBytes = 256 << 10;
 // Strides, dilations and pads beyond this serve no image, and could pass an int64 when multiplied.
 constexpr int64_t kAttributeMax = 1 << 20;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -27,10 +26,26 @@ void Require(bool condition, const StepSpec& spec, const char* what) {
 void CheckTypes(const StepSpec& spec) {
   CheckF32("convolution", spec);
   const size_t rank = spec.inputs[0].shape.size();
-  if (rank != 3 && rank != 4) throw Unsupported("only 1-D and 2-D convolutions are native");
+  if (rank < 3 || rank > 5) throw Unsupported("only 1-D, 2-D and 3-D convolutions are native");
   if (spec.constants[1] == nullptr) throw Unsupported("the weights are computed, not constant");
   Require(spec.inputs[1].shape.size() == rank && spec.outputs[0].shape.size() == rank, spec,
           "ranks differ");
+}
+
+// One spatial dimension of a convolution.
+struct ConvAxis {
+  int64_t in, out, kernel, stride, dilation, pad;
+};
+
+ConvShape ShapeOf(const ConvAxis& d, const ConvAxis& h, const ConvAxis& w) {
+  ConvShape s{};
+  s.in_d = d.in, s.in_h = h.in, s.in_w = w.in;
+  s.out_d = d.out, s.out_h = h.out, s.out_w = w.out;
+  s.kernel_d = d.kernel, s.kernel_h = h.kernel, s.kernel_w = w.kernel;
+  s.stride_d = d.stride, s.stride_h = h.stride, s.stride_w = w.stride;
+  s.dilation_d = d.dilation, s.dilation_h = h.dilation, s.dilation_w = w.dilation;
+  s.pad_front = d.pad, s.pad_top = h.pad, s.pad_left = w.pad;
+  return s;
 }
 
 ConvShape Spatial(const StepSpec& spec) {
@@ -44,17 +59,10 @@ ConvShape Spatial(const StepSpec& spec) {
   Require(kernel.size() == dims && strides.size() == dims && pads.size() == 2 * dims &&
               dilations.size() == dims,
           spec, "kernel_shape, strides, pads or dilations have the wrong length");
-  ConvShape s{};
-  s.in_h = x[2], s.out_h = y[2], s.kernel_h = kernel[0], s.stride_h = strides[0];
-  s.dilation_h = dilations[0], s.pad_top = pads[0];
-  s.in_w = s.out_w = s.kernel_w = s.stride_w = s.dilation_w = 1;
-  if (dims == 2) {
-    s.in_w = x[3], s.out_w = y[3], s.kernel_w = kernel[1], s.stride_w = strides[1];
-    s.dilation_w = dilations[1], s.pad_left = pads[1];
+  for (const auto* values : {&kernel, &strides, &dilations}) {
+    Require(*std::min_element(values->begin(), values->end()) > 0, spec,
+            "kernel_shape, strides and dilations must be positive");
   }
-  Require(
-      std::min({s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w}) > 0,
-      spec, "kernel_shape, strides and dilations must be positive");
   for (const auto* values : {&kernel, &strides, &pads, &dilations}) {
     for (const int64_t value : *values) {
       if (std::abs(value) > kAttributeMax) {
@@ -63,7 +71,23 @@ ConvShape Spatial(const StepSpec& spec) {
       }
     }
   }
-  return s;
+  constexpr ConvAxis kNone{1, 1, 1, 1, 1, 0};
+  const auto axis = [&](size_t i) {
+    return ConvAxis{x[2 + i], y[2 + i], kernel[i], strides[i], dilations[i], pads[i]};
+  };
+  return ShapeOf(dims == 3 ? axis(0) : kNone, axis(dims == 3 ? 1 : 0),
+                 dims == 1 ? kNone : axis(dims - 1));
+}
+
+// A kernel of depth alone is one of height alone over rows that are whole slices.
+void FoldSlices(ConvShape& s) {
+  const bool flat_h = s.kernel_h == 1 && s.stride_h == 1 && s.pad_top == 0 && s.out_h == s.in_h;
+  const bool flat_w = s.kernel_w == 1 && s.stride_w == 1 && s.pad_left == 0 && s.out_w == s.in_w;
+  if (s.in_d == 1 || !flat_h || !flat_w) return;
+  s.in_w = s.in_pixels(), s.out_w = s.out_pixels();
+  s.in_h = s.in_d, s.out_h = s.out_d, s.kernel_h = s.kernel_d, s.stride_h = s.stride_d;
+  s.dilation_h = s.dilation_d, s.pad_top = s.pad_front;
+  s.in_d = s.out_d = s.kernel_d = s.stride_d = s.dilation_d = 1, s.pad_front = 0;
 }
 
 // The i in [0, n) for which i * stride + shift lies in [0, size): first and past the last.
@@ -73,11 +97,27 @@ std::pair<int64_t, int64_t> Inside(int64_t shift, int64_t stride, int64_t size, 
   return {first, std::clamp((beyond + stride - 1) / stride, first, n)};
 }
 
+// Fetches the rows that fill the same plane of the slice `ahead` elements on.
+void Prefetch(const FillArgs& args, int64_t ahead) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  const int64_t width = args.middle * args.stride;
+  const float* in = args.in + ahead;
+  for (int64_t r = 0; r < args.rows; ++r, in += args.in_pitch) {
+    for (int64_t i = 0; i < width; i += kLine) __builtin_prefetch(in + i);
+  }
+}
+
 }  // namespace
 
 ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
   CheckOperands(spec, 2, 4, 1, {1});
   CheckTypes(spec);
+  if (transposed && spec.inputs[1].layout == Layout::kPattern) {
+    throw Unsupported("a transposed convolution takes no weights of the pattern layout");
+  }
+  if (transposed && spec.inputs[0].shape.size() == 5) {
+    throw Unsupported("only 1-D and 2-D transposed convolutions are native");
+  }
   ConvShape s = Spatial(spec);
   const auto& w = spec.inputs[1].shape;
   s.batch = spec.inputs[0].shape[0];
@@ -89,7 +129,7 @@ ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
   Require(w[0] == (transposed ? s.in_channels : s.out_channels) &&
               w[1] == (transposed ? s.group_out() : s.group_in()),
           spec, "the weights do not fit the channels");
-  Require(w[2] == s.kernel_h && (w.size() == 3 || w[3] == s.kernel_w), spec,
+  Require(std::equal(w.begin() + 2, w.end(), spec.attrs.ints("kernel_shape").begin()), spec,
           "the weights do not fit kernel_shape");
   Require(!spec.has(2) || spec.inputs[2].elements() == s.out_channels, spec,
           "the bias does not fit the channels");
@@ -97,6 +137,7 @@ ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
   Require(!transposed || !spec.has(3), spec, "a transposed one adds no residual");
   Require(!spec.has(3) || spec.inputs[3].shape == spec.outputs[0].shape, spec,
           "the residual does not fit the output");
+  FoldSlices(s);
   if (s.in_h == 1 && s.kernel_h == 1 && s.out_h == 1 && s.pad_top == 0) {
     std::swap(s.in_h, s.in_w), std::swap(s.out_h, s.out_w), std::swap(s.kernel_h, s.kernel_w);
     std::swap(s.stride_h, s.stride_w), std::swap(s.dilation_h, s.dilation_w);
@@ -137,46 +178,56 @@ Plane PlaneOf(const ConvShape& shape, int64_t row_shift, int64_t column_shift, i
   args.stride = shape.stride_w;
   args.above = above, args.rows = until_row - above, args.below = rows - until_row;
   args.left = left, args.middle = until_column - left, args.right = width - until_column;
+  args.out_pitch = width;
   return plane;
 }
 
-PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more)
-    : shape_(shape), fill_(Pick(FillVariants()).fn) {
+std::vector<int64_t> TapPhases(int64_t kernel, int64_t stride, int64_t dilation) {
+  std::vector<int64_t> phases;
+  for (int64_t k = 0; k < kernel; ++k) {
+    const int64_t phase = k * dilation % stride;
+    if (std::find(phases.begin(), phases.end(), phase) == phases.end()) phases.push_back(phase);
+  }
+  return phases;
+}
+
+PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more,
+                         int64_t band_bytes)
+    : shape_(shape),
+      fill_(Pick(FillVariants()).fn),
+      phases_(TapPhases(shape.kernel_h, shape.stride_h, shape.dilation_h)) {
   const ConvShape& s = shape_;
-  in_place_ = s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
+  in_place_ = s.kernel_d == 1 && s.pad_front == 0 && (s.out_d - 1) * s.stride_d < s.in_d &&
+              s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
               s.pad_left == 0 && s.out_w == s.in_w &&
               s.out_h + (s.kernel_h - 1) * s.dilation_h <= s.in_h;
-  for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
-    const int64_t phase = ky * s.dilation_h % s.stride_h;
-    if (std::find(phases_.begin(), phases_.end(), phase) == phases_.end()) phases_.push_back(phase);
-  }
   halo_rows_ = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
   CheckOffsets({halo_rows_, s.out_w});
-  planes_per_channel_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());
-  ChooseBands(tile_pixels, tile_more);
-  const int64_t elements = in_place_ ? s.in_pixels() : plane_stride_;
-  CheckOffsets({s.group_in() * planes_per_channel_, elements});
-  for (int64_t c = 0; c < s.group_in(); ++c) {
+  planes_per_slice_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());
+  ChooseBands(tile_pixels, tile_more, band_bytes);
+  const int64_t elements = in_place_ ? s.in_volume() : plane_stride_;
+  CheckOffsets({s.group_slices() * planes_per_slice_, elements});
+  for (int64_t i = 0; i < s.group_slices(); ++i) {
     for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
       const auto phase = std::find(phases_.begin(), phases_.end(), ky * s.dilation_h % s.stride_h);
       const int64_t row = ky * s.dilation_h / s.stride_h;
       for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
         const int64_t plane =
-            c * planes_per_channel_ + (in_place_ ? 0 : (phase - phases_.begin()) * s.kernel_w + kx);
+            i * planes_per_slice_ + (in_place_ ? 0 : (phase - phases_.begin()) * s.kernel_w + kx);
         offsets_.push_back(static_cast<int32_t>(plane * elements + row * s.out_w));
       }
     }
   }
 }
 
-void PixelPlanes::ChooseBands(int64_t tile_pixels, int64_t tile_more) {
+void PixelPlanes::ChooseBands(int64_t tile_pixels, int64_t tile_more, int64_t band_bytes) {
   const ConvShape& s = shape_;
   const int64_t pixels = s.out_pixels();
   const int64_t rows = in_place_ ? s.kernel_h : 1;
   const int64_t pixel_bytes =
-      std::max<int64_t>(1, s.group_in() * planes_per_channel_ * rows) * int64_t{sizeof(float)};
+      std::max<int64_t>(1, s.group_slices() * planes_per_slice_ * rows) * int64_t{sizeof(float)};
   const int64_t least = in_place_ ? tile_pixels : 2 * tile_pixels;
-  band_pixels_ = std::max(kBandBytes / pixel_bytes / tile_pixels * tile_pixels, least);
+  band_pixels_ = std::max(band_bytes / pixel_bytes / tile_pixels * tile_pixels, least);
   bands_ = (pixels + band_pixels_ - 1) / band_pixels_;
   // A last band of a single vector would waste its registers: leave it to the one before.
   if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= tile_more) --bands_;
@@ -189,29 +240,42 @@ void PixelPlanes::ChooseBands(int64_t tile_pixels, int64_t tile_more) {
 
 int64_t PixelPlanes::scratch_bytes() const {
   if (in_place_) return 0;
-  return shape_.group_in() * planes_per_channel_ * plane_stride_ * int64_t{sizeof(float)};
+  return shape_.group_slices() * planes_per_slice_ * plane_stride_ * int64_t{sizeof(float)};
 }
 
-const float* PixelPlanes::Origin(int64_t band, const float* image, const float* scratch) const {
-  return in_place_ ? image + band_begin(band) : scratch + band_begin(band) % shape_.out_w;
+const float* PixelPlanes::OriginOf(int64_t slice, int64_t pixel, const float* image,
+                                   const float* scratch) const {
+  if (!in_place_) return scratch + pixel % shape_.out_w;
+  return image + slice * shape_.stride_d * shape_.in_pixels() + pixel;
 }
 
-void PixelPlanes::Fill(int64_t band, int64_t begin, int64_t end, const float* image,
-                       float* scratch) const {
+void PixelPlanes::FillPixels(int64_t slice, Pixels pixels, int64_t begin, int64_t end,
+                             const float* image, float* scratch) const {
   const ConvShape& s = shape_;
-  const int64_t first = band_begin(band) / s.out_w;
-  const int64_t rows = (band_end(band) - 1) / s.out_w + 1 + halo_rows_ - first;
-  float* out = scratch + begin * planes_per_channel_ * plane_stride_;
-  for (const int64_t phase : phases_) {
-    for (int64_t kx = 0; kx < s.kernel_w; ++kx, out += plane_stride_) {
-      Plane plane = PlaneOf(s, first * s.stride_h + phase - s.pad_top,
-                            kx * s.dilation_w - s.pad_left, rows, s.out_w);
-      plane.args.in = image + begin * s.in_pixels() + plane.in_at;
-      plane.args.out = out;
-      for (int64_t c = begin; c < end; ++c) {
-        fill_(plane.args);
-        plane.args.in += s.in_pixels();
-        plane.args.out += planes_per_channel_ * plane_stride_;
+  const int64_t first = pixels.begin / s.out_w;
+  const int64_t rows = (pixels.end - 1) / s.out_w + 1 + halo_rows_ - first;
+  // A few planes of each input slice in turn, so that only the first misses the cache.
+  constexpr int64_t kPlanes = 8;
+  std::array<Plane, kPlanes> planes;
+  for (int64_t done = 0; done < planes_per_slice_; done += kPlanes) {
+    const int64_t count = std::min(kPlanes, planes_per_slice_ - done);
+    for (int64_t j = 0; j < count; ++j) {
+      const int64_t phase = phases_[static_cast<size_t>((done + j) / s.kernel_w)];
+      const int64_t kx = (done + j) % s.kernel_w;
+      planes[static_cast<size_t>(j)] = PlaneOf(s, first * s.stride_h + phase - s.pad_top,
+                                               kx * s.dilation_w - s.pad_left, rows, s.out_w);
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t z = slice * s.stride_d + i % s.kernel_d * s.dilation_d - s.pad_front;
+      const float* in = image + i / s.kernel_d * s.in_volume() + z * s.in_pixels();
+      float* out = scratch + (i * planes_per_slice_ + done) * plane_stride_;
+      for (int64_t j = 0; j < count; ++j, out += plane_stride_) {
+        FillArgs args = planes[static_cast<size_t>(j)].args;
+        if (z < 0 || z >= s.in_d) args.above = rows, args.rows = args.below = 0;
+        args.in = in + planes[static_cast<size_t>(j)].in_at;
+        args.out = out;
+        if (j == 0) Prefetch(args, s.in_volume());
+        fill_(args);
       }
     }
   }

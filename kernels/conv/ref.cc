@@ -5,6 +5,7 @@
 #include "kernels/base/vector_math.inc"
 #include "kernels/base/vector_unary.inc"
 #include "kernels/conv/conv_args.h"
+#include "kernels/conv/dense_args.h"
 
 namespace coexec::kernels {
 namespace {
@@ -68,7 +69,8 @@ void fill_f32_dense_ref(const FillArgs& a) {
     const int64_t row = i / width - a.above;
     const int64_t j = i % width - a.left;
     const bool inside = row >= 0 && row < a.rows && j >= 0 && j < a.middle;
-    a.out[i] = inside ? a.in[row * a.in_pitch + j * a.stride] : 0.0f;
+    a.out[i / width * a.out_pitch + i % width] =
+        inside ? a.in[row * a.in_pitch + j * a.stride] : 0.0f;
   }
 }
 
@@ -77,6 +79,37 @@ void panel_f32_dense_ref(const PanelArgs& a) {
     const float* in = a.x + a.offsets[a.columns[i]];
     float* out = a.out + (a.columns[i] - a.k_begin) * a.stride;
     for (int64_t p = 0; p < a.pixels; ++p) out[p] = in[p];
+  }
+}
+
+void dense_f32_dense_ref(const DenseArgs& a) {
+  for (int32_t s = a.strip_begin; s < a.strip_end; ++s) {
+    const Strip& strip = a.w.strips[s];
+    for (int64_t i = 0; i < strip.rows * a.places; ++i) {
+      const int64_t r = i / a.places;
+      const int64_t f = i % a.places;
+      if (f % a.pitch >= a.columns) continue;
+      const int32_t row = a.w.row_of[strip.first + r];
+      const int64_t at = row * a.y_stride + f / a.pitch * a.columns + f % a.pitch;
+      const float* x = a.x + f / a.tile_places * a.tile_stride + f % a.tile_places;
+      const float* values = a.w.values + strip.values + r;
+      float sum = 0.0f;
+      for (int32_t k = 0; k < a.count; ++k) {
+        sum = std::fma(values[k * strip.rows], x[a.offsets[k]], sum);
+      }
+      a.y[at] = Finish(sum, a.bias == nullptr ? nullptr : a.bias + row,
+                       a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
+    }
+  }
+}
+
+void dense_panel_f32_ref(const DensePanelArgs& a) {
+  const int64_t pixels = (a.pixels + 15) / 16 * 16;
+  for (int32_t k = a.begin; k < a.end; ++k) {
+    for (int64_t p = 0; p < pixels; ++p) {
+      a.out[(p / a.tile_places * a.count + k) * a.tile_places + p % a.tile_places] =
+          p < a.pixels ? a.x[a.offsets[k] + p] : 0.0f;
+    }
   }
 }
 

@@ -7,7 +7,11 @@ namespace coexec::kernels {
 namespace {
 
 std::unique_ptr<Step> MakeAnyConv(const StepSpec& spec) {
-  return IsDepthwise(spec) ? MakeDepthwise(spec) : MakeConv(spec);
+  if (spec.has(1) && spec.inputs[1].layout == Layout::kPattern) return MakePattern(spec);
+  if (IsDepthwise(spec)) return MakeDepthwise(spec);
+  const bool sparse = spec.has(1) && spec.inputs[1].layout != Layout::kDense;
+  if (sparse) return MakeSparseConv(spec);
+  return spec.inputs[0].shape.size() < 5 ? MakeDenseConv(spec) : MakeConv(spec);
 }
 
 constexpr OpEntry kOps[] = {{"Conv", MakeAnyConv}, {"ConvTranspose", MakeConvTranspose}};

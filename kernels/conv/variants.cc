@@ -1,4 +1,6 @@
+#include "kernels/base/built_rows.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/dense.h"
 
 namespace coexec::kernels {
 
@@ -7,58 +9,90 @@ namespace coexec::kernels {
 ConvFn conv_f32_dense_ref, conv_f32_bcr_ref, conv_f32_csr_ref;
 ConvFn conv_f32_dense_avx2, conv_f32_bcr_avx2, conv_f32_csr_avx2;
 ConvFn conv_f32_dense_avx512, conv_f32_bcr_avx512, conv_f32_csr_avx512;
-FinishFn conv_finish_ref, conv_finish_avx2, conv_finish_avx512;
-DepthwiseFn depthwise_f32_dense_ref, depthwise_f32_dense_avx2, depthwise_f32_dense_avx512;
-FillFn fill_f32_dense_ref, fill_f32_dense_avx2, fill_f32_dense_avx512;
-PanelFn panel_f32_dense_ref, panel_f32_dense_avx2, panel_f32_dense_avx512;
+ConvFn conv_f32_dense_neon, conv_f32_bcr_neon, conv_f32_csr_neon;
+FinishFn conv_finish_ref, conv_finish_avx2, conv_finish_avx512, conv_finish_neon;
+DepthwiseFn depthwise_f32_dense_ref, depthwise_f32_dense_avx2, depthwise_f32_dense_avx512,
+    depthwise_f32_dense_neon;
+FillFn fill_f32_dense_ref, fill_f32_dense_avx2, fill_f32_dense_avx512, fill_f32_dense_neon;
+PanelFn panel_f32_dense_ref, panel_f32_dense_avx2, panel_f32_dense_avx512, panel_f32_dense_neon;
+DenseFn dense_f32_dense_ref, dense_f32_dense_avx2, dense_f32_dense_avx512, dense_f32_dense_neon;
+DensePanelFn dense_panel_f32_ref, dense_panel_f32_avx2, dense_panel_f32_avx512,
+    dense_panel_f32_neon;
 
 namespace {
 
-constexpr ConvVariant kConv[] = {
-#ifdef __x86_64__
-    {"conv_f32_dense_avx512", Layout::kDense, conv_f32_dense_avx512, conv_finish_avx512, 8, 48, 16,
-     kAvx2Fma | kAvx512},
-    {"conv_f32_bcr_avx512", Layout::kBcr, conv_f32_bcr_avx512, conv_finish_avx512, 8, 48, 16,
-     kAvx2Fma | kAvx512},
-    {"conv_f32_csr_avx512", Layout::kCsr, conv_f32_csr_avx512, conv_finish_avx512, 1, 128, 0,
-     kAvx2Fma | kAvx512},
-    {"conv_f32_dense_avx2", Layout::kDense, conv_f32_dense_avx2, conv_finish_avx2, 4, 48, 16,
-     kAvx2Fma},
-    {"conv_f32_bcr_avx2", Layout::kBcr, conv_f32_bcr_avx2, conv_finish_avx2, 4, 48, 16, kAvx2Fma},
-    {"conv_f32_csr_avx2", Layout::kCsr, conv_f32_csr_avx2, conv_finish_avx2, 1, 128, 0, kAvx2Fma},
-#endif
-    {"conv_f32_dense_ref", Layout::kDense, conv_f32_dense_ref, conv_finish_ref, 4, 48, 16,
-     kBaseline},
-    {"conv_f32_bcr_ref", Layout::kBcr, conv_f32_bcr_ref, conv_finish_ref, 4, 48, 16, kBaseline},
-    {"conv_f32_csr_ref", Layout::kCsr, conv_f32_csr_ref, conv_finish_ref, 1, 128, 0, kBaseline},
-};
+constexpr auto kConv = BuiltRows([] {
+  return std::to_array<ConvVariant>({
+      {"conv_f32_dense_avx512", Layout::kDense, conv_f32_dense_avx512, conv_finish_avx512, 8, 48,
+       16, kAvx2Fma | kAvx512},
+      {"conv_f32_bcr_avx512", Layout::kBcr, conv_f32_bcr_avx512, conv_finish_avx512, 8, 48, 16,
+       kAvx2Fma | kAvx512},
+      {"conv_f32_csr_avx512", Layout::kCsr, conv_f32_csr_avx512, conv_finish_avx512, 1, 128, 0,
+       kAvx2Fma | kAvx512},
+      {"conv_f32_dense_avx2", Layout::kDense, conv_f32_dense_avx2, conv_finish_avx2, 4, 48, 16,
+       kAvx2Fma},
+      {"conv_f32_bcr_avx2", Layout::kBcr, conv_f32_bcr_avx2, conv_finish_avx2, 4, 48, 16, kAvx2Fma},
+      {"conv_f32_csr_avx2", Layout::kCsr, conv_f32_csr_avx2, conv_finish_avx2, 1, 128, 0, kAvx2Fma},
+      {"conv_f32_dense_neon", Layout::kDense, conv_f32_dense_neon, conv_finish_neon, 8, 48, 16,
+       kNeon},
+      {"conv_f32_bcr_neon", Layout::kBcr, conv_f32_bcr_neon, conv_finish_neon, 8, 48, 16, kNeon},
+      {"conv_f32_csr_neon", Layout::kCsr, conv_f32_csr_neon, conv_finish_neon, 1, 128, 0, kNeon},
+      {"conv_f32_dense_ref", Layout::kDense, conv_f32_dense_ref, conv_finish_ref, 4, 48, 16,
+       kBaseline},
+      {"conv_f32_bcr_ref", Layout::kBcr, conv_f32_bcr_ref, conv_finish_ref, 4, 48, 16, kBaseline},
+      {"conv_f32_csr_ref", Layout::kCsr, conv_f32_csr_ref, conv_finish_ref, 1, 128, 0, kBaseline},
+  });
+});
 
-constexpr Variant<DepthwiseFn> kDepthwise[] = {
-#ifdef __x86_64__
-    {"depthwise_f32_dense_avx512", depthwise_f32_dense_avx512, kAvx2Fma | kAvx512},
-    {"depthwise_f32_dense_avx2", depthwise_f32_dense_avx2, kAvx2Fma},
-#endif
-    {"depthwise_f32_dense_ref", depthwise_f32_dense_ref, kBaseline},
-};
+constexpr auto kDepthwise = BuiltRows([] {
+  return std::to_array<Variant<DepthwiseFn>>({
+      {"depthwise_f32_dense_avx512", depthwise_f32_dense_avx512, kAvx2Fma | kAvx512},
+      {"depthwise_f32_dense_avx2", depthwise_f32_dense_avx2, kAvx2Fma},
+      {"depthwise_f32_dense_neon", depthwise_f32_dense_neon, kNeon},
+      {"depthwise_f32_dense_ref", depthwise_f32_dense_ref, kBaseline},
+  });
+});
 
-constexpr Variant<FillFn> kFill[] = {
-#ifdef __x86_64__
-    {"fill_f32_dense_avx512", fill_f32_dense_avx512, kAvx2Fma | kAvx512},
-    {"fill_f32_dense_avx2", fill_f32_dense_avx2, kAvx2Fma},
-#endif
-    {"fill_f32_dense_ref", fill_f32_dense_ref, kBaseline},
-};
+constexpr auto kFill = BuiltRows([] {
+  return std::to_array<Variant<FillFn>>({
+      {"fill_f32_dense_avx512", fill_f32_dense_avx512, kAvx2Fma | kAvx512},
+      {"fill_f32_dense_avx2", fill_f32_dense_avx2, kAvx2Fma},
+      {"fill_f32_dense_neon", fill_f32_dense_neon, kNeon},
+      {"fill_f32_dense_ref", fill_f32_dense_ref, kBaseline},
+  });
+});
 
-constexpr Variant<PanelFn> kPanel[] = {
-#ifdef __x86_64__
-    {"panel_f32_dense_avx512", panel_f32_dense_avx512, kAvx2Fma | kAvx512},
-    {"panel_f32_dense_avx2", panel_f32_dense_avx2, kAvx2Fma},
-#endif
-    {"panel_f32_dense_ref", panel_f32_dense_ref, kBaseline},
-};
+constexpr auto kPanel = BuiltRows([] {
+  return std::to_array<Variant<PanelFn>>({
+      {"panel_f32_dense_avx512", panel_f32_dense_avx512, kAvx2Fma | kAvx512},
+      {"panel_f32_dense_avx2", panel_f32_dense_avx2, kAvx2Fma},
+      {"panel_f32_dense_neon", panel_f32_dense_neon, kNeon},
+      {"panel_f32_dense_ref", panel_f32_dense_ref, kBaseline},
+  });
+});
+
+constexpr auto kDense = BuiltRows([] {
+  return std::to_array<Variant<DenseFn>>({
+      {"conv_f32_dense_avx512", dense_f32_dense_avx512, kAvx2Fma | kAvx512},
+      {"conv_f32_dense_avx2", dense_f32_dense_avx2, kAvx2Fma},
+      {"conv_f32_dense_neon", dense_f32_dense_neon, kNeon},
+      {"conv_f32_dense_ref", dense_f32_dense_ref, kBaseline},
+  });
+});
+
+constexpr auto kDensePanel = BuiltRows([] {
+  return std::to_array<Variant<DensePanelFn>>({
+      {"dense_panel_f32_avx512", dense_panel_f32_avx512, kAvx2Fma | kAvx512},
+      {"dense_panel_f32_avx2", dense_panel_f32_avx2, kAvx2Fma},
+      {"dense_panel_f32_neon", dense_panel_f32_neon, kNeon},
+      {"dense_panel_f32_ref", dense_panel_f32_ref, kBaseline},
+  });
+});
 
 }  // namespace
 
+std::span<const Variant<DenseFn>> DenseVariants() { return kDense; }
+std::span<const Variant<DensePanelFn>> DensePanelVariants() { return kDensePanel; }
 std::span<const ConvVariant> ConvVariants() { return kConv; }
 std::span<const Variant<DepthwiseFn>> DepthwiseVariants() { return kDepthwise; }
 std::span<const Variant<FillFn>> FillVariants() { return kFill; }

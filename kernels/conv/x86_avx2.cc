@@ -9,6 +9,10 @@ inline vec::F Evens(vec::F a, vec::F b) {
   return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), _MM_SHUFFLE(3, 1, 2, 0)));
 }
 
+inline vec::F Permute(vec::F x, vec::I index) {
+  return (vec::F)_mm256_permutevar8x32_ps(x, (__m256i)index);
+}
+
 inline vec::F LoadBetween(const float* p, int begin, int end) {
   return _mm256_maskload_ps(p, _mm256_andnot_si256(vec::Mask(begin), vec::Mask(end)));
 }
@@ -16,6 +20,7 @@ inline vec::F LoadBetween(const float* p, int begin, int end) {
 }  // namespace
 }  // namespace coexec::kernels
 
+#include "kernels/conv/dense.inc"
 #include "kernels/conv/depthwise.inc"
 #include "kernels/conv/fill.inc"
 #include "kernels/conv/strips.inc"
@@ -38,5 +43,9 @@ void depthwise_f32_dense_avx2(const DepthwiseArgs& a) { RunDepthwise(a); }
 void fill_f32_dense_avx2(const FillArgs& a) { FillPlane(a); }
 
 void panel_f32_dense_avx2(const PanelArgs& a) { FillPanel(a); }
+
+void dense_f32_dense_avx2(const DenseArgs& a) { dense::Run<1, 3, 4, 8>(a); }
+
+void dense_panel_f32_avx2(const DensePanelArgs& a) { dense::FillPanel(a); }
 
 }  // namespace coexec::kernels

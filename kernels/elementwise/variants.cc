@@ -1,3 +1,4 @@
+#include "kernels/base/built_rows.h"
 #include "kernels/elementwise/binary.h"
 #include "kernels/elementwise/unary.h"
 
@@ -7,27 +8,31 @@ namespace coexec::kernels {
 UnaryFn unary_f32_dense_ref;
 UnaryFn unary_f32_dense_avx2;
 UnaryFn unary_f32_dense_avx512;
+UnaryFn unary_f32_dense_neon;
 BinaryFn binary_f32_dense_ref;
 BinaryFn binary_f32_dense_avx2;
 BinaryFn binary_f32_dense_avx512;
+BinaryFn binary_f32_dense_neon;
 
 namespace {
 
-constexpr Variant<UnaryFn> kUnary[] = {
-#ifdef __x86_64__
-    {"unary_f32_dense_avx512", unary_f32_dense_avx512, kAvx2Fma | kAvx512},
-    {"unary_f32_dense_avx2", unary_f32_dense_avx2, kAvx2Fma},
-#endif
-    {"unary_f32_dense_ref", unary_f32_dense_ref, kBaseline},
-};
+constexpr auto kUnary = BuiltRows([] {
+  return std::to_array<Variant<UnaryFn>>({
+      {"unary_f32_dense_avx512", unary_f32_dense_avx512, kAvx2Fma | kAvx512},
+      {"unary_f32_dense_avx2", unary_f32_dense_avx2, kAvx2Fma},
+      {"unary_f32_dense_neon", unary_f32_dense_neon, kNeon},
+      {"unary_f32_dense_ref", unary_f32_dense_ref, kBaseline},
+  });
+});
 
-constexpr Variant<BinaryFn> kBinary[] = {
-#ifdef __x86_64__
-    {"binary_f32_dense_avx512", binary_f32_dense_avx512, kAvx2Fma | kAvx512},
-    {"binary_f32_dense_avx2", binary_f32_dense_avx2, kAvx2Fma},
-#endif
-    {"binary_f32_dense_ref", binary_f32_dense_ref, kBaseline},
-};
+constexpr auto kBinary = BuiltRows([] {
+  return std::to_array<Variant<BinaryFn>>({
+      {"binary_f32_dense_avx512", binary_f32_dense_avx512, kAvx2Fma | kAvx512},
+      {"binary_f32_dense_avx2", binary_f32_dense_avx2, kAvx2Fma},
+      {"binary_f32_dense_neon", binary_f32_dense_neon, kNeon},
+      {"binary_f32_dense_ref", binary_f32_dense_ref, kBaseline},
+  });
+});
 
 }  // namespace
 

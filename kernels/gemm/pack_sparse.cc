@@ -9,6 +9,10 @@
 namespace coexec::kernels {
 namespace {
 
+// From this many lanes on a bcr input is stored for all of them, zeros included: longer runs and
+// plain loads are worth more than the bytes.
+constexpr int kFullLanesMin = 12;
+
 template <typename T>
 Buffer Copy(const std::vector<T>& from, size_t slack = 0) {
   Buffer buffer(static_cast<int64_t>((from.size() + slack) * sizeof(T)));
@@ -155,14 +159,16 @@ PackedWeight pack::Bcr(const float* w, int64_t features, int64_t inputs) {
     const int32_t* lanes = order.data() + first;
     bool fresh = true;
     for (int64_t k = 0; k < inputs; ++k) {
-      const uint16_t at = LanesAt(w, inputs, lanes, k);
+      uint16_t at = LanesAt(w, inputs, lanes, k);
       if (at == 0) continue;
+      if (std::popcount(at) >= kFullLanesMin) at = 0xffff;
       if (fresh || parts.runs.back().mask != at) parts.runs.push_back({at, 0});
       fresh = false;
       ++parts.runs.back().count;
       parts.inputs_kept.push_back(static_cast<uint16_t>(k));
       for (int lane = 0; lane < kSparsePanel; ++lane) {
-        if ((at >> lane) & 1) parts.values.push_back(w[lanes[lane] * inputs + k]);
+        if (((at >> lane) & 1) == 0) continue;
+        parts.values.push_back(lanes[lane] < 0 ? 0.0f : w[lanes[lane] * inputs + k]);
       }
     }
   }

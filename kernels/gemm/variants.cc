@@ -1,3 +1,4 @@
+#include "kernels/base/built_rows.h"
 #include "kernels/gemm/gemm.h"
 
 namespace coexec::kernels {
@@ -7,26 +8,32 @@ namespace coexec::kernels {
 GemmFn gemm_f32_dense_ref;
 GemmFn gemm_f32_dense_avx2;
 GemmFn gemm_f32_dense_avx512;
+GemmFn gemm_f32_dense_neon;
 GemmFn gemm_f32_bcr_ref;
 GemmFn gemm_f32_bcr_avx2;
 GemmFn gemm_f32_bcr_avx512;
+GemmFn gemm_f32_bcr_neon;
 GemmFn gemm_f32_csr_ref;
 GemmFn gemm_f32_csr_avx2;
 GemmFn gemm_f32_csr_avx512;
+GemmFn gemm_f32_csr_neon;
 
-constexpr GemmVariant kVariants[] = {
-#ifdef __x86_64__
-    {"gemm_f32_dense_avx512", gemm_f32_dense_avx512, kAvx2Fma | kAvx512, Layout::kDense, 12},
-    {"gemm_f32_dense_avx2", gemm_f32_dense_avx2, kAvx2Fma, Layout::kDense, 6},
-    {"gemm_f32_bcr_avx512", gemm_f32_bcr_avx512, kAvx2Fma | kAvx512, Layout::kBcr, 12},
-    {"gemm_f32_bcr_avx2", gemm_f32_bcr_avx2, kAvx2Fma, Layout::kBcr, 5},
-    {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, 8},
-    {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, 4},
-#endif
-    {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, 16},
-    {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, 16},
-    {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, 16},
-};
+constexpr auto kVariants = BuiltRows([] {
+  return std::to_array<GemmVariant>({
+      {"gemm_f32_dense_avx512", gemm_f32_dense_avx512, kAvx2Fma | kAvx512, Layout::kDense, 12},
+      {"gemm_f32_dense_avx2", gemm_f32_dense_avx2, kAvx2Fma, Layout::kDense, 6},
+      {"gemm_f32_dense_neon", gemm_f32_dense_neon, kNeon, Layout::kDense, 6},
+      {"gemm_f32_bcr_avx512", gemm_f32_bcr_avx512, kAvx2Fma | kAvx512, Layout::kBcr, 12},
+      {"gemm_f32_bcr_avx2", gemm_f32_bcr_avx2, kAvx2Fma, Layout::kBcr, 5},
+      {"gemm_f32_bcr_neon", gemm_f32_bcr_neon, kNeon, Layout::kBcr, 8},
+      {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, 8},
+      {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, 4},
+      {"gemm_f32_csr_neon", gemm_f32_csr_neon, kNeon, Layout::kCsr, 4},
+      {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, 16},
+      {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, 16},
+      {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, 16},
+  });
+});
 
 std::span<const GemmVariant> GemmVariants() { return kVariants; }
 

@@ -3,13 +3,15 @@
 
 namespace coexec::kernels {
 
-// Pools output rows [row_begin, row_end) of one plane x[h, w] to y[., out_w] of f32. Windows are
-// folded down their columns first, then along; padding takes no part in a maximum and adds 0
-// to a sum. A maximum over NaN is NaN.
+// Pools output rows [row_begin, row_end) of `slices` planes x[h, w], taken together, to y[., out_w]
+// of f32. Windows are folded slice by slice down their columns first, then along; padding takes no
+// part in a maximum and adds 0 to a sum. A maximum over NaN is NaN.
 struct PoolArgs {
   bool maximum;  // else the average
   const float* x;
   float* y;  // the plane's first row, not row_begin's
+  int64_t slices;
+  int64_t slice_stride;  // between the planes, in elements
   int64_t h;
   int64_t w;
   int64_t out_w;
@@ -23,7 +25,8 @@ struct PoolArgs {
   int64_t dilation_w;
   int64_t pad_top;
   int64_t pad_left;
-  const float* row_counts;     // average: how many rows an output row's windows divide by
+  float slice_count;           // average: how many slices the windows divide by
+  const float* row_counts;     // how many rows an output row's windows divide by
   const float* column_counts;  // and how many columns, [out_w]
   float* line;                 // scratch of PoolLineFloats
 };

@@ -29,7 +29,11 @@ void TestWindow(bool maximum) {
   a.w = RandomInt((a.kernel_w - 1) * a.dilation_w + 1, 70);
   a.out_w = Outputs(a.w, a.pad_left, a.kernel_w, a.stride_w, a.dilation_w);
   a.row_end = Outputs(a.h, a.pad_top, a.kernel_h, a.stride_h, a.dilation_h);
-  const auto x = check::RandomFloats(a.h * a.w);
+  a.slices = RandomInt(0, 3);
+  a.slice_stride = a.h * a.w + RandomInt(0, 5);
+  a.slice_count = 1.5f;
+  const auto x =
+      check::RandomFloats(a.slices == 0 ? 0 : (a.slices - 1) * a.slice_stride + a.h * a.w);
   const auto row_counts = check::RandomFloats(a.row_end);
   const auto column_counts = check::RandomFloats(a.out_w);
   const auto line = check::RandomFloats(PoolLineFloats(a));

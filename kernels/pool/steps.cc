@@ -46,17 +46,22 @@ struct Axis {
 
 class PoolStep final : public Step {
  public:
-  PoolStep(bool maximum, int64_t planes, const Axis& h, const Axis& w, bool include_pad)
-      : planes_(planes),
+  PoolStep(bool maximum, int64_t volumes, const Axis& d, const Axis& h, const Axis& w,
+           bool include_pad)
+      : planes_(volumes * d.out),
+        depth_(d),
         out_h_(h.out),
         in_plane_(h.size * w.size),
         out_plane_(h.out * w.out),
+        slice_counts_(d.Counts(include_pad)),
         row_counts_(h.Counts(include_pad)),
         column_counts_(w.Counts(include_pad)),
         variant_(Pick(PoolVariants())) {
     args_ = {.maximum = maximum,
              .x = nullptr,
              .y = nullptr,
+             .slices = 0,
+             .slice_stride = d.dilation * in_plane_,
              .h = h.size,
              .w = w.size,
              .out_w = w.out,
@@ -70,6 +75,7 @@ class PoolStep final : public Step {
              .dilation_w = w.dilation,
              .pad_top = h.begin,
              .pad_left = w.begin,
+             .slice_count = 1,
              .row_counts = row_counts_.data(),
              .column_counts = column_counts_.data(),
              .line = nullptr};
@@ -77,14 +83,15 @@ class PoolStep final : public Step {
 
   void Run(const StepContext& context) const override {
     if (out_plane_ == 0) return;
-    const int64_t row_work = args_.w * args_.kernel_h + args_.out_w * args_.kernel_w;
+    const int64_t row_work =
+        args_.w * args_.kernel_h * depth_.kernel + args_.out_w * args_.kernel_w;
     ParallelFor(context.team, planes_ * out_h_, kElementsPerPart / row_work + 1,
                 [&](int64_t begin, int64_t end, int part) {
                   PoolArgs a = args_;
                   a.line = reinterpret_cast<float*>(context.scratch) + part * PoolLineFloats(args_);
                   while (begin < end) {
                     const int64_t plane = begin / out_h_;
-                    a.x = context.in<float>(0) + plane * in_plane_;
+                    SetSlices(a, context.in<float>(0), plane);
                     a.y = context.out<float>(0) + plane * out_plane_;
                     a.row_begin = begin % out_h_;
                     a.row_end = std::min(out_h_, a.row_begin + end - begin);
@@ -99,10 +106,24 @@ class PoolStep final : public Step {
   }
 
  private:
-  int64_t planes_;
+  // The input slices that output plane `plane` looks at.
+  void SetSlices(PoolArgs& a, const float* x, int64_t plane) const {
+    const int64_t at = plane % depth_.out;
+    const int64_t from = at * depth_.stride - depth_.begin;
+    const int64_t skipped = from < 0 ? (-from + depth_.dilation - 1) / depth_.dilation : 0;
+    const int64_t first = from + skipped * depth_.dilation;
+    const int64_t room = (depth_.size - first + depth_.dilation - 1) / depth_.dilation;
+    a.slices = std::max<int64_t>(0, std::min(room, depth_.kernel - skipped));
+    a.x = x + (plane / depth_.out * depth_.size + (a.slices > 0 ? first : 0)) * in_plane_;
+    a.slice_count = slice_counts_[static_cast<size_t>(at)];
+  }
+
+  int64_t planes_;  // of outputs: images, channels and depth
+  Axis depth_;
   int64_t out_h_;
   int64_t in_plane_;
   int64_t out_plane_;
+  std::vector<float> slice_counts_;
   std::vector<float> row_counts_;
   std::vector<float> column_counts_;
   PoolArgs args_;
@@ -130,10 +151,10 @@ std::unique_ptr<Step> MakePool(const StepSpec& spec, const char* op, bool maximu
   CheckOperands(spec, 1, 1, 1);
   const TensorType& x = spec.inputs[0];
   const size_t rank = x.shape.size() - 2;
-  if (x.shape.size() < 3 || rank > 2 || x.dtype != DType::kF32 ||
+  if (x.shape.size() < 3 || rank > 3 || x.dtype != DType::kF32 ||
       spec.outputs[0].dtype != DType::kF32) {
     throw Unsupported(std::string(op) + " of " + x.str() +
-                      ": one or two spatial dimensions of f32");
+                      ": one to three spatial dimensions of f32");
   }
   if (spec.outputs[0].shape.size() != x.shape.size()) {
     throw std::invalid_argument("output " + spec.outputs[0].str() + " of " + op + " of " + x.str());
@@ -145,8 +166,9 @@ std::unique_ptr<Step> MakePool(const StepSpec& spec, const char* op, bool maximu
     result.push_back(axes[i].Outputs(spec.attrs.i("ceil_mode") != 0));
   }
   CheckOutputShape(spec, 0, result);
-  const Axis h = rank == 2 ? axes[0] : Axis();
-  return std::make_unique<PoolStep>(maximum, x.shape[0] * x.shape[1], h, axes.back(), include_pad);
+  while (axes.size() < 3) axes.insert(axes.begin(), Axis());
+  return std::make_unique<PoolStep>(maximum, x.shape[0] * x.shape[1], axes[0], axes[1], axes[2],
+                                    include_pad);
 }
 
 std::unique_ptr<Step> MakeMaxPool(const StepSpec& spec) {

@@ -26,13 +26,13 @@ def normal(shape: tuple[int, ...], seed: int) -> Array:
 @st.composite
 def windows(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, _kernels.AttrValue]]:
     """A shape [N, C, *S] and the attributes both pools share."""
-    rank = draw(st.integers(1, 2))
+    rank = draw(st.integers(1, 3))
     kernel = [draw(st.integers(1, 4)) for _ in range(rank)]
     dilations = [draw(st.integers(1, 2)) for _ in range(rank)]
     pads = [draw(st.integers(0, k - 1)) for k in kernel * 2]
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     shape = (draw(st.integers(1, 2)), draw(st.integers(1, 3)),
-             *(draw(st.integers(r, 40)) for r in reach))  # fmt: skip
+             *(draw(st.integers(r, 40 if rank < 3 else 12)) for r in reach))  # fmt: skip
     return shape, {
         "kernel_shape": kernel,
         "strides": [draw(st.integers(1, 4)) for _ in range(rank)],
@@ -80,6 +80,6 @@ def test_refusals_say_what_was_given() -> None:
         make_step("MaxPool", attrs, [x], [x])
     with pytest.raises(ValueError, match=r"strides \[0\]"):
         make_step("MaxPool", {**attrs, "strides": [0]}, [x], [x[:, :, ::2]])
-    deep = normal((1, 1, 2, 2, 2), 5)
-    with pytest.raises(_kernels.UnsupportedLayerError, match="one or two spatial dimensions"):
+    deep = normal((1, 1, 2, 2, 2, 2), 5)
+    with pytest.raises(_kernels.UnsupportedLayerError, match="one to three spatial dimensions"):
         make_step("MaxPool", attrs, [deep], [deep])

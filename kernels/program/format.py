@@ -62,12 +62,25 @@ def save(program: program_pb2.Program, constants: list[StoredConstant], target: 
         )
         (building / _PROGRAM).write_bytes(envelope.SerializeToString())
         building.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        building.replace(target)
+        _put_in_place(building, target)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+def _put_in_place(building: Path, target: Path) -> None:
+    """The folder that was there goes only when the new one stands in its place."""
+    if not target.exists():
+        building.replace(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    target.replace(old)
+    try:
+        building.replace(target)
+    except OSError:
+        old.replace(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _refuse_to_replace_others(target: Path) -> None:

@@ -33,6 +33,7 @@ class OnnxLayer:
         except Exception as error:  # its exceptions share no base class
             raise RunError(f"layer {self._name}: ONNX Runtime refuses it: {error}") from error
         self._inputs = [value.name for value in self._session.get_inputs()]
+        self._outputs = [value.name for value in self._session.get_outputs()]
         outer = [*self._session.get_inputs(), *self._session.get_outputs()]
         self._has_bf16 = any(value.type == _BF16 for value in outer)
 
@@ -44,15 +45,16 @@ class OnnxLayer:
         """
         feed = dict(zip(self._inputs, arrays, strict=True))
         try:
-            return self._run_bf16(feed) if self._has_bf16 else list(self._session.run(None, feed))
+            if self._has_bf16:
+                return self._run_bf16(feed)
+            return list(self._session.run(self._outputs, feed))
         except Exception as error:
             raise RunError(f"layer {self._name}: ONNX Runtime failed: {error}") from error
 
     def _run_bf16(self, feed: dict[str, Any]) -> list[Any]:
         """ONNX Runtime takes and gives no NumPy arrays of bf16, only values of its own."""
         values = {name: _to_value(array) for name, array in feed.items()}
-        names = [value.name for value in self._session.get_outputs()]
-        results = self._session.run_with_ort_values(names, values)
+        results = self._session.run_with_ort_values(self._outputs, values)
         return [_bf16_array(v) if v.data_type() == _BF16 else v.numpy() for v in results]
 
 

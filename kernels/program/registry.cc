@@ -11,6 +11,7 @@ namespace coexec::kernels {
 std::span<const OpEntry> ConvOps();
 std::span<const OpEntry> GemmOps();
 std::span<const OpEntry> RnnOps();
+std::span<const OpEntry> AttentionOps();
 std::span<const OpEntry> ElementwiseOps();
 std::span<const OpEntry> ReduceOps();
 std::span<const OpEntry> PoolOps();
@@ -21,7 +22,8 @@ std::span<const OpEntry> MovementOps();
 namespace {
 
 constexpr std::span<const OpEntry> (*kFamilies[])() = {
-    ConvOps, GemmOps, RnnOps, ElementwiseOps, ReduceOps, PoolOps, NormOps, ResizeOps, MovementOps,
+    ConvOps,   GemmOps, RnnOps,  AttentionOps, ElementwiseOps,
+    ReduceOps, PoolOps, NormOps, ResizeOps,    MovementOps,
 };
 
 }  // namespace

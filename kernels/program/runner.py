@@ -18,11 +18,34 @@ from coexec.protos import program_pb2
 
 
 @dataclass(frozen=True, slots=True)
+class _Spec:
+    """A tensor of the program, in NumPy's words. shape: -1 where any extent fits."""
+
+    name: str
+    dtype: np.dtype[Any] | None  # None: opaque
+    shape: tuple[int, ...]
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == len(self.shape) and all(
+            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _OnnxStage:
     layer: OnnxLayer
     index: int
     inputs: list[int]
     outputs: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _NativeStage:
+    built: BuiltSegment
+    made: list[tuple[tuple[int, ...], np.dtype[Any]]]  # shape and dtype of each output
+
+
+_Stage = _NativeStage | _OnnxStage
 
 
 class Runner:
@@ -34,15 +57,16 @@ class Runner:
         self._program = model.program
         self._team = Team(available_cores()[: max(1, threads)])
         self._constants: dict[bytes, Constant] = {}
-        self._stages: list[BuiltSegment | _OnnxStage] = []
-        self.layer_us: dict[int, float] = {}  # microseconds of each layer in the last run
+        self._shapes: dict[int, tuple[int, ...]] = {}  # of the last inputs, which fit
+        self._inputs = {i: _spec(model.program.tensors[i]) for i in model.program.inputs}
+        self._outputs = {i: model.program.tensors[i].name for i in model.program.outputs}
+        self._stages: list[_Stage] = []
+        self._step_us: dict[int, list[float]] = {}  # by stage, of the last run
         for backend, layers in _stages(model.program):
             if backend == ONNX_RUNTIME:
                 self._stages += [self._onnx_stage(i) for i in layers]
             else:
-                self._stages.append(
-                    build_segment(model, layers, lambda t: self._constant(model, t))
-                )
+                self._stages.append(self._native_stage(model, layers))
 
     @property
     def arena_bytes(self) -> int:
@@ -58,33 +82,43 @@ class Runner:
             for layer, name in zip(stage.steps, stage.segment.kernels, strict=True)
         }
 
+    @property
+    def layer_us(self) -> dict[int, float]:
+        """Layer index -> microseconds in the last run."""
+        times: dict[int, float] = {}
+        for at, step_us in self._step_us.items():
+            stage = self._stages[at]
+            layers = [stage.index] if isinstance(stage, _OnnxStage) else stage.built.steps
+            times.update(zip(layers, step_us, strict=True))
+        return times
+
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Arrays by input name -> arrays by output name. Opaque values pass as they are.
 
         Raises RunError when an input is missing, unknown, or of another dtype or shape.
         """
         values = self._bind(inputs)
-        for stage in self._stages:
+        for at, stage in enumerate(self._stages):
             if isinstance(stage, _OnnxStage):
                 start = time.perf_counter()
                 results = stage.layer.run([values[i] for i in stage.inputs])
-                self.layer_us[stage.index] = (time.perf_counter() - start) * 1e6
+                self._step_us[at] = [(time.perf_counter() - start) * 1e6]
                 values.update(zip(stage.outputs, results, strict=True))
             else:
-                self._run_segment(stage, values)
-        tensors = self._program.tensors
-        return {tensors[i].name: values[i] for i in self._program.outputs}
+                self._step_us[at] = self._run_segment(stage, values)
+        return {name: values[i] for i, name in self._outputs.items()}
 
-    def _run_segment(self, stage: BuiltSegment, values: dict[int, Any]) -> None:
-        made = [self._empty(i) for i in stage.outputs]
-        step_us = stage.segment.run(
-            [_flat(values[i]) for i in stage.inputs], [_flat(a) for a in made], self._team
+    def _run_segment(self, stage: _NativeStage, values: dict[int, Any]) -> list[float]:
+        built = stage.built
+        made = [np.empty(shape, dtype) for shape, dtype in stage.made]
+        step_us = built.segment.run(
+            [_flat(values[i]) for i in built.inputs], [_flat(a) for a in made], self._team
         )
-        self.layer_us.update(zip(stage.steps, step_us, strict=True))
-        values.update(zip(stage.outputs, made, strict=True))
+        values.update(zip(built.outputs, made, strict=True))
+        return step_us
 
     def _segments(self) -> Sequence[BuiltSegment]:
-        return [stage for stage in self._stages if isinstance(stage, BuiltSegment)]
+        return [stage.built for stage in self._stages if isinstance(stage, _NativeStage)]
 
     def _constant(self, model: CompiledModel, tensor: int) -> Constant:
         proto = model.program.tensors[tensor]
@@ -97,32 +131,42 @@ class Runner:
         layer = self._program.layers[i]
         return _OnnxStage(OnnxLayer(layer), i, list(layer.inputs), list(layer.outputs))
 
-    def _empty(self, tensor: int) -> Any:
-        kind = self._program.tensors[tensor].type
-        return np.empty(tuple(kind.shape), numpy_dtype(kind.dtype))
+    def _native_stage(self, model: CompiledModel, layers: list[int]) -> _NativeStage:
+        built = build_segment(model, layers, lambda t: self._constant(model, t))
+        types = [self._program.tensors[i].type for i in built.outputs]
+        return _NativeStage(built, [(tuple(t.shape), numpy_dtype(t.dtype)) for t in types])
 
     def _bind(self, inputs: Mapping[str, Any]) -> dict[int, Any]:
-        tensors = self._program.tensors
-        names = [tensors[i].name for i in self._program.inputs]
-        if set(inputs) != set(names):
-            raise RunError(f"inputs {sorted(inputs)} given, the model takes {sorted(names)}")
         values = {}
-        for i, name in zip(self._program.inputs, names, strict=True):
-            kind = tensors[i].type
-            if kind.dtype == "opaque":
-                values[i] = inputs[name]
+        for i, spec in self._inputs.items():
+            try:
+                given = inputs[spec.name]
+            except KeyError:
+                raise self._wrong_inputs(inputs) from None
+            if spec.dtype is None:
+                values[i] = given
                 continue
-            array = np.asarray(inputs[name])
-            fits = len(kind.shape) == array.ndim and all(
-                want in (-1, got) for want, got in zip(kind.shape, array.shape, strict=True)
-            )
-            if array.dtype != numpy_dtype(kind.dtype) or not fits:
+            array = np.asarray(given, order="C")
+            shape = array.shape
+            known = shape == self._shapes.get(i)
+            if array.dtype != spec.dtype or not (known or spec.takes(shape)):
                 raise RunError(
-                    f"input {name!r}: {array.dtype}{list(array.shape)} given, "
-                    f"{kind.dtype}{list(kind.shape)} expected"
+                    f"input {spec.name!r}: {array.dtype}{list(shape)} given, "
+                    f"{self._program.tensors[i].type.dtype}{list(spec.shape)} expected"
                 )
-            values[i] = np.ascontiguousarray(array).reshape(array.shape)
+            self._shapes[i], values[i] = shape, array
+        if len(inputs) != len(values):
+            raise self._wrong_inputs(inputs)
         return values
+
+    def _wrong_inputs(self, inputs: Mapping[str, Any]) -> RunError:
+        names = sorted(spec.name for spec in self._inputs.values())
+        return RunError(f"inputs {sorted(inputs)} given, the model takes {names}")
+
+
+def _spec(tensor: program_pb2.Tensor) -> _Spec:
+    dtype = None if tensor.type.dtype == "opaque" else numpy_dtype(tensor.type.dtype)
+    return _Spec(tensor.name, dtype, tuple(tensor.type.shape))
 
 
 def _stages(program: program_pb2.Program) -> list[tuple[str, list[int]]]:

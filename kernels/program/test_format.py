@@ -110,6 +110,33 @@ def test_a_layer_that_computes_nothing_is_refused(tmp_path: Path) -> None:
         format.save(program, constants, tmp_path / "toy.coexec")
 
 
+def test_replacing_leaves_the_new_model_and_nothing_else(saved: Path) -> None:
+    program, constants = _program()
+    program.name = "second"
+    format.save(program, constants, saved)
+    assert format.load(saved).program.name == "second"
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_the_old_model_stays_when_the_new_one_cannot_take_its_place(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = Path.replace
+    failed: list[Path] = []
+
+    def fail_once(self: Path, target: Path) -> Path:
+        if target == saved and not failed:
+            failed.append(self)
+            raise OSError("no space")
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail_once)
+    with pytest.raises(OSError, match="no space"):
+        format.save(*_program(), saved)
+    assert format.load(saved).program.name == _program()[0].name
+    assert list(saved.parent.iterdir()) == [saved]
+
+
 def test_only_a_compiled_model_is_replaced(saved: Path) -> None:
     format.save(*_program(), saved)
     (saved / "notes.txt").write_text("mine")

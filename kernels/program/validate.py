@@ -10,7 +10,7 @@ _DTYPES = {
     "bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64",
     "string", "opaque",
 }  # fmt: skip
-_LAYOUTS = {"", "dense", "bcr", "csr"}
+LAYOUTS = ("dense", "bcr", "csr", "pattern")
 _BYTES_MAX = 1 << 40
 ONNX_RUNTIME = "OnnxRuntime"
 
@@ -47,10 +47,10 @@ def validate(program: program_pb2.Program, where: str) -> None:
 
 def _check_type(tensor: program_pb2.Tensor, where: str) -> None:
     kind = tensor.type
-    if kind.dtype not in _DTYPES or kind.layout not in _LAYOUTS:
+    if kind.dtype not in _DTYPES or kind.layout not in ("", *LAYOUTS):
         raise FormatError(
             f"{where}: tensor {tensor.name!r} has dtype {kind.dtype!r}, layout {kind.layout!r}; "
-            f"expected one of {', '.join(sorted(_DTYPES))} and dense, bcr or csr"
+            f"expected one of {', '.join(sorted(_DTYPES))} and dense, bcr, csr or pattern"
         )
     elements = 1
     for dim in kind.shape:

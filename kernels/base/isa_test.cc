@@ -1,0 +1,58 @@
+// Instruction sets by name.
+#include "kernels/base/isa.h"
+
+#include <stdexcept>
+
+#include "kernels/base/check.h"
+
+namespace coexec::kernels {
+namespace {
+
+std::string Refusal(const char* name, IsaSet host) {
+  try {
+    ChooseIsa(name, host);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void CheckRefusal(const char* name, IsaSet host, const std::string& expected) {
+  const std::string text = Refusal(name, host);
+  CHECK(text == expected, "%s", text.c_str());
+}
+
+void TestNames() {
+  CHECK(ChooseIsa("ref", kAvx2Fma) == kBaseline);
+  CHECK(ChooseIsa("avx2", kAvx2Fma | kAvx512) == kAvx2Fma);
+  CHECK(ChooseIsa("avx512", kAvx2Fma | kAvx512) == (kAvx2Fma | kAvx512));
+  CHECK(ChooseIsa("neon", kNeon) == kNeon);
+  for (const IsaSet host :
+       {IsaSet{kBaseline}, IsaSet{kAvx2Fma}, kAvx2Fma | kAvx512, IsaSet{kNeon}}) {
+    CHECK(ChooseIsa(IsaName(host), host) == host, "%s", IsaName(host));
+    CHECK(IsaNames(host).back() == IsaName(host), "%s", IsaName(host));
+  }
+}
+
+void TestRefusals() {
+  CheckRefusal("neon", kAvx2Fma | kAvx512, "COEXEC_ISA=neon: this CPU has ref, avx2, avx512");
+  CheckRefusal("avx512", kAvx2Fma, "COEXEC_ISA=avx512: this CPU has ref, avx2");
+  CheckRefusal("avx2", kNeon, "COEXEC_ISA=avx2: this CPU has ref, neon");
+  CheckRefusal("NEON", kNeon, "COEXEC_ISA=NEON: expected one of ref, avx2, avx512, neon");
+}
+
+// What the CPU at hand has is what this build has files for.
+void TestHost() {
+  const IsaSet host = HostIsa();
+  CHECK((host & kNeon) == 0 || (host & (kAvx2Fma | kAvx512)) == 0);
+  CHECK((host & kAvx512) == 0 || (host & kAvx2Fma) != 0);
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+int main() {
+  coexec::kernels::TestNames();
+  coexec::kernels::TestRefusals();
+  coexec::kernels::TestHost();
+}

@@ -1,0 +1,55 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels/conv/conv.h"
+#include "kernels/conv/geometry.h"
+
+namespace coexec::kernels {
+
+// How a padded, strided image becomes rows of places at constant offsets, a band of output rows
+// at a time.
+//
+// For a row phase py and a column shift px the plane (channel, py, px) holds the padded input's
+// rows py, py + stride_h, ... and of each the columns px, px + stride_w, ... . Side by side,
+// one plane per column phase serves all taps of that phase, and its rows are longer than the
+// output's by what the last tap reaches: a gap. Where the gap would cost more than the copies,
+// every kernel column has a plane of its own and there is none.
+class DensePlanes {
+ public:
+  // places: how many positions a vector holds.
+  DensePlanes(const ConvShape& shape, int64_t vector_places);
+
+  int64_t bands() const { return bands_; }
+  int64_t row_begin(int64_t band) const { return band * band_rows_; }
+  int64_t row_end(int64_t band) const {
+    return band + 1 == bands_ ? shape_.out_h : (band + 1) * band_rows_;
+  }
+  int64_t pitch() const { return pitch_; }
+  int64_t scratch_bytes() const;  // of one band
+  // Where column k = (channel, ky, kx) of the weights begins in scratch.
+  const std::vector<int32_t>& offsets() const { return offsets_; }
+  // Fills the planes of channels [begin, end) of one group's image.
+  void Fill(int64_t band, int64_t begin, int64_t end, const float* image, float* scratch) const;
+
+ private:
+  void ChooseColumns(int64_t vector_places);
+  void ChooseBands();
+  int64_t planes_per_channel() const {
+    return static_cast<int64_t>(row_phases_.size() * column_shifts_.size());
+  }
+
+  ConvShape shape_;
+  FillFn* fill_;
+  std::vector<int64_t> row_phases_;
+  std::vector<int64_t> column_shifts_;
+  bool side_by_side_;
+  int64_t halo_rows_;
+  int64_t pitch_;
+  int64_t band_rows_;
+  int64_t bands_;
+  int64_t plane_stride_;  // elements
+  std::vector<int32_t> offsets_;
+};
+
+}  // namespace coexec::kernels

@@ -1,0 +1,243 @@
+#include <algorithm>
+#include <optional>
+
+#include "kernels/conv/conv.h"
+#include "kernels/conv/conv_step.h"
+#include "kernels/conv/dense.h"
+#include "kernels/conv/dense_planes.h"
+#include "kernels/conv/packed.h"
+
+namespace coexec::kernels {
+namespace {
+
+// All weights pass by once per panel. Where they stay in a core's second-level cache, a panel
+// had better stay near the first level; where they do not, half of the second level is better
+// spent on a panel than on weights.
+constexpr int64_t kWeightBytes = 512 << 10;
+constexpr int64_t kPanelBytes = 64 << 10;
+constexpr int64_t kLargePanelBytes = 512 << 10;
+// Copying pixels into a panel pays when more rows than these read each of them.
+constexpr int64_t kPanelRows = 8;
+// Less work than this is not worth waking a thread for.
+constexpr int64_t kThreadFlops = 200'000;
+constexpr int64_t kVectorMax = 16;  // floats
+
+bool ReadsInPlace(const ConvShape& s) {
+  return s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
+         s.pad_left == 0 && s.out_w == s.in_w &&
+         s.out_h + (s.kernel_h - 1) * s.dilation_h <= s.in_h;
+}
+
+int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// Dense convolution in one or two dimensions, a band of the output at a time. An image that
+// needs padding or has a stride is copied into planes (DensePlanes). One that needs neither is
+// copied, tile by tile, into a panel in which the columns of a tile lie side by side; if few
+// rows read it, only its last pixels are, since vectors may read past them.
+class DenseStep final : public Step {
+ public:
+  DenseStep(const StepSpec& spec, const ConvShape& shape)
+      : shape_(shape),
+        epilogue_(ReadEpilogue(spec.attrs)),
+        variant_(Pick(DenseVariants())),
+        fill_panel_(Pick(DensePanelVariants()).fn),
+        weights_(PackConv(*spec.constants[1], shape.groups, PickConv(Layout::kDense))),
+        has_bias_(spec.has(2)),
+        has_residual_(spec.has(3)) {
+    const int64_t columns = shape.group_in() * shape.taps();
+    if (ReadsInPlace(shape)) {
+      // Four vectors are better halved than cut into three and one.
+      const int64_t pixels = shape.out_pixels();
+      if (pixels > 3 * kVectorMax && pixels <= 4 * kVectorMax) tile_places_ = 2 * kVectorMax;
+      CheckOffsets({shape.group_in(), shape.in_pixels()});
+      for (int64_t k = 0; k < columns; ++k) {
+        in_place_.push_back(
+            static_cast<int32_t>(k / shape.kernel_h * shape.in_pixels() +
+                                 k % shape.kernel_h * shape.dilation_h * shape.in_w));
+        panel_.push_back(static_cast<int32_t>(k * tile_places_));
+      }
+      CheckOffsets({columns, tile_places_});
+      const int64_t tile_bytes = std::max<int64_t>(1, columns * tile_places_ * kFloat);
+      const int64_t tiles = std::max<int64_t>(1, RoundUp(pixels, tile_places_) / tile_places_);
+      const int64_t most = std::max<int64_t>(1, PanelBytes() / tile_bytes);
+      bands_ = (tiles + most - 1) / most;
+      band_pixels_ = (tiles + bands_ - 1) / bands_ * tile_places_;
+      bands_ = std::max<int64_t>(1, RoundUp(pixels, band_pixels_) / band_pixels_);
+    } else {
+      planes_.emplace(shape, kVectorMax);
+      bands_ = planes_->bands();
+    }
+  }
+
+  std::string kernel() const override { return variant_.name; }
+
+  int64_t scratch_bytes(int threads) const override {
+    return part_bytes() * (by_bands(threads) ? threads : 1);
+  }
+
+  void Run(const StepContext& context) const override {
+    if (shape_.out_pixels() == 0) return;
+    if (by_bands(context.team.size())) {
+      RunByBands(context);
+    } else {
+      RunByStrips(context);
+    }
+  }
+
+ private:
+  static constexpr int64_t kFloat = sizeof(float);
+
+  int64_t items() const { return shape_.batch * shape_.groups * bands_; }
+  // Many bands: a thread takes whole ones. Few: all threads share each band's strips.
+  bool by_bands(int threads) const { return threads == 1 || items() >= 2 * threads; }
+  bool panel() const { return shape_.group_out() > kPanelRows; }
+  int64_t columns() const { return shape_.group_in() * shape_.taps(); }
+  int64_t PanelBytes() const {
+    const int64_t weight_bytes = shape_.group_out() * columns() * kFloat;
+    return weight_bytes > kWeightBytes ? kLargePanelBytes : kPanelBytes;
+  }
+
+  int64_t part_bytes() const {
+    const int64_t tiles = panel() ? band_pixels_ : tile_places_;
+    return RoundUp(planes_ ? planes_->scratch_bytes() : columns() * tiles * kFloat, 64);
+  }
+  float* Scratch(const StepContext& context, int part) const {
+    return reinterpret_cast<float*>(context.scratch + part * part_bytes());
+  }
+
+  // Output pixels [first, last) of a band.
+  struct Item {
+    int64_t image, group, band, first, last;
+  };
+  Item ItemAt(int64_t i) const {
+    Item item{i / bands_ / shape_.groups, i / bands_ % shape_.groups, i % bands_, 0, 0};
+    if (planes_) {
+      item.first = planes_->row_begin(item.band) * shape_.out_w;
+      item.last = planes_->row_end(item.band) * shape_.out_w;
+    } else {
+      item.first = item.band * band_pixels_;
+      item.last = std::min(shape_.out_pixels(), item.first + band_pixels_);
+    }
+    return item;
+  }
+
+  const float* Image(const StepContext& context, const Item& item) const {
+    return context.in<float>(0) +
+           (item.image * shape_.in_channels + item.group * shape_.group_in()) * shape_.in_pixels();
+  }
+
+  // The pixels of an item that are read where they are: whole tiles, when few rows read them.
+  int64_t InPlace(const Item& item) const {
+    if (planes_ || panel()) return 0;
+    return (item.last - item.first) / tile_places_ * tile_places_;
+  }
+
+  // Copies what input channels [begin, end) have to an item.
+  void Copy(const Item& item, int64_t begin, int64_t end, const float* image,
+            float* scratch) const {
+    if (planes_) return planes_->Fill(item.band, begin, end, image, scratch);
+    const int64_t taps = shape_.taps();
+    const int64_t first = item.first + InPlace(item);
+    fill_panel_({image + first, in_place_.data(), static_cast<int32_t>(begin * taps),
+                 static_cast<int32_t>(end * taps), static_cast<int32_t>(columns()), tile_places_,
+                 item.last - first, scratch});
+  }
+
+  void Strips(const StepContext& context, const Item& item, const float* scratch, int32_t begin,
+              int32_t end) const {
+    const int64_t channel = item.group * shape_.group_out();
+    const int64_t at = (item.image * shape_.out_channels + channel) * shape_.out_pixels();
+    DenseArgs args{};
+    args.w = (*weights_)[static_cast<size_t>(item.group)].view();
+    args.strip_begin = begin, args.strip_end = end;
+    args.count = static_cast<int32_t>(columns());
+    args.tile_places = tile_places_;
+    args.y_stride = shape_.out_pixels();
+    args.bias = has_bias_ ? context.in<float>(2) + channel : nullptr;
+    args.epilogue = epilogue_;
+    const auto run = [&](int64_t first, int64_t places) {
+      args.y = context.out<float>(0) + at + first;
+      args.residual = has_residual_ ? context.in<float>(3) + at + first : nullptr;
+      args.places = places;
+      variant_.fn(args);
+    };
+    args.scattered = true;
+    if (planes_) {
+      args.offsets = planes_->offsets().data(), args.x = scratch;
+      args.tile_stride = tile_places_;
+      args.columns = shape_.out_w, args.pitch = planes_->pitch();
+      const int64_t rows = (item.last - item.first) / std::max<int64_t>(1, shape_.out_w);
+      return run(item.first, rows * args.pitch - (args.pitch - args.columns));
+    }
+    const int64_t in_place = InPlace(item);
+    args.columns = args.pitch = shape_.out_pixels();
+    if (in_place > 0) {
+      args.offsets = in_place_.data(), args.x = Image(context, item) + item.first;
+      args.tile_stride = tile_places_;
+      run(item.first, in_place);
+    }
+    if (item.first + in_place == item.last) return;
+    args.offsets = panel_.data(), args.x = scratch, args.scattered = false;
+    args.tile_stride = columns() * tile_places_;
+    run(item.first + in_place, item.last - item.first - in_place);
+  }
+
+  int32_t strip_count(int64_t group) const {
+    return (*weights_)[static_cast<size_t>(group)].view().strip_count;
+  }
+
+  void RunByBands(const StepContext& context) const {
+    const int64_t flops =
+        2 * shape_.group_out() * columns() * (shape_.out_pixels() / std::max<int64_t>(1, bands_));
+    ParallelFor(context.team, items(), kThreadFlops / std::max<int64_t>(1, flops) + 1,
+                [&](int64_t begin, int64_t end, int part) {
+                  float* scratch = Scratch(context, part);
+                  for (int64_t i = begin; i < end; ++i) {
+                    const Item item = ItemAt(i);
+                    Copy(item, 0, shape_.group_in(), Image(context, item), scratch);
+                    Strips(context, item, scratch, 0, strip_count(item.group));
+                  }
+                });
+  }
+
+  void RunByStrips(const StepContext& context) const {
+    float* scratch = Scratch(context, 0);
+    for (int64_t i = 0; i < items(); ++i) {
+      const Item item = ItemAt(i);
+      const int32_t strips = strip_count(item.group);
+      const int64_t flops = 2 * shape_.group_out() * columns() * (item.last - item.first);
+      const int64_t grain = strips * kThreadFlops / std::max<int64_t>(1, flops) + 1;
+      // Copying goes along with the strips: few strips, few threads.
+      const int64_t channels = shape_.group_in();
+      ParallelFor(context.team, channels, strips <= grain ? channels : 1,
+                  [&](int64_t begin, int64_t end, int) {
+                    Copy(item, begin, end, Image(context, item), scratch);
+                  });
+      ParallelFor(context.team, strips, grain, [&](int64_t begin, int64_t end, int) {
+        Strips(context, item, scratch, static_cast<int32_t>(begin), static_cast<int32_t>(end));
+      });
+    }
+  }
+
+  ConvShape shape_;
+  Epilogue epilogue_;
+  const Variant<DenseFn>& variant_;
+  DensePanelFn* fill_panel_;
+  std::shared_ptr<const PackedGroups> weights_;
+  bool has_bias_;
+  bool has_residual_;
+  std::optional<DensePlanes> planes_;
+  std::vector<int32_t> in_place_;  // where columns begin in the image
+  std::vector<int32_t> panel_;     // and in a panel
+  int64_t tile_places_ = 3 * kVectorMax;
+  int64_t bands_ = 0;
+  int64_t band_pixels_ = 0;  // of a panel
+};
+
+}  // namespace
+
+std::unique_ptr<Step> MakeDenseConv(const StepSpec& spec) {
+  return std::make_unique<DenseStep>(spec, ReadConvShape(spec, false));
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,77 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/base/strip.h"
+#include "kernels/conv/conv_args.h"
+
+namespace coexec::kernels {
+
+// y[row, p] = epilogue(sum over the kept columns k of w[row, k] * x[offsets[k] + p], bias[row],
+// residual[row, p]) for 0 <= p < pixels and the rows that a kernel is given.
+//
+// Sums start at 0 and run over the columns in ascending order with fused multiply-add, so all
+// variants store the same bits, whatever the tile. Only the elements named here are read. y may
+// be residual itself, but overlaps neither it nor x otherwise.
+struct SparseArgs {
+  const float* x;
+  const int32_t* offsets;  // [columns of w]
+  int64_t pixels;
+  float* y;
+  int64_t y_stride;       // between rows of y and of residual
+  const float* bias;      // [rows of w] or null
+  const float* residual;  // like y, or null
+  Epilogue epilogue;
+};
+
+// The rows of strips [strip_begin, strip_end).
+struct BcrArgs : SparseArgs {
+  StripView w;
+  int32_t strip_begin;
+  int32_t strip_end;
+};
+
+using BcrFn = void(const BcrArgs&);
+
+// A weight that is not zero. `at`: the bytes between the panel and the row of its column.
+struct CsrEntry {
+  float value;
+  int32_t at;
+};
+
+// Two rows that are worked on together, so that neither waits for its own sums, in one range of
+// columns: their entries take turns, `count` each. The shorter row has zeros at the end. An odd
+// last row stands alone: its partner is -1, with entries that count for nothing.
+struct CsrRun {
+  int32_t rows[2];
+  int32_t count;
+};
+
+// Rows whose columns lie in a panel [columns][panel_stride]: a range of w's columns, copied side
+// by side so that all rows read them from the first-level cache. `runs` go through `entries` in
+// turn. Between ranges y holds the sums so far.
+struct CsrArgs : SparseArgs {  // x and offsets are unused
+  const float* panel;          // 64-byte aligned
+  const CsrRun* runs;
+  int32_t run_count;
+  const CsrEntry* entries;
+  bool first;  // start at 0 instead of at y
+  bool last;   // apply the epilogue
+};
+
+using CsrFn = void(const CsrArgs&);
+
+// Fills a panel: panel[i * stride + p] = x[offsets[columns[i]] + p] for 0 <= i < count and
+// 0 <= p < pixels, and 0 for pixels <= p < stride. stride is a multiple of 16.
+struct GatherArgs {
+  const float* x;
+  const int32_t* offsets;
+  const int32_t* columns;
+  int64_t count;
+  int64_t pixels;
+  float* panel;
+  int64_t stride;
+};
+
+using GatherFn = void(const GatherArgs&);
+
+}  // namespace coexec::kernels

@@ -1,0 +1,113 @@
+#include "kernels/conv/sparse_form.h"
+
+#include <algorithm>
+
+namespace coexec::kernels {
+namespace {
+
+// What is read in place should stay in a core's second-level cache while all strips read it.
+constexpr int64_t kBlockBytes = 384 << 10;
+// A csr panel should stay in the first-level cache beside the sums.
+constexpr int64_t kPanelBytes = 28 << 10;
+// Few pixels are shared among threads by rows, which needs rows dealt into shares.
+constexpr int kShares = 8;
+constexpr int64_t kSharePixels = 192;
+
+int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// One matrix per group, made by `make(rows, columns, w)`.
+template <typename Matrix, typename Make>
+std::shared_ptr<const std::vector<Matrix>> PackGroups(const Constant& weights,
+                                                      const std::string& key,
+                                                      const ConvShape& shape, Make make) {
+  using Groups = std::vector<Matrix>;
+  return weights.Packed<const Groups>(key + "/groups" + std::to_string(shape.groups), [&] {
+    const auto dense = weights.Dense();
+    const auto* w = reinterpret_cast<const float*>(dense.get());
+    const int64_t rows = shape.group_out();
+    const int64_t columns = shape.group_in() * shape.taps();
+    auto packed = std::make_shared<Groups>();
+    for (int64_t g = 0; g < shape.groups; ++g)
+      packed->push_back(make(rows, columns, w + g * rows * columns));
+    return packed;
+  });
+}
+
+}  // namespace
+
+BcrForm::BcrForm(const Constant& weights, const ConvShape& shape)
+    : variant_(PickSparse(BcrVariants())) {
+  const int rows = variant_.strip_rows;
+  groups_ =
+      PackGroups<StripMatrix>(weights, "conv/bcr/rows" + std::to_string(rows), shape,
+                              [&](int64_t m, int64_t k, const float* w) {
+                                return StripMatrix(Layout::kBcr, rows, RowOrder::kGrouped, m, k, w);
+                              });
+  int64_t used = 1;
+  for (const StripMatrix& group : *groups_) {
+    kept_ += group.kept();
+    used = std::max(used, static_cast<int64_t>(group.used().size()));
+  }
+  const int64_t tiles = kBlockBytes / int64_t{sizeof(float)} / used / variant_.tile_pixels;
+  block_pixels_ = std::max<int64_t>(2, tiles) * variant_.tile_pixels;
+}
+
+void BcrForm::Run(const SparseArgs& args, const Share& share, float* /*panel*/) const {
+  const StripMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
+  BcrArgs bcr{args, weights.view(), 0, 0};
+  bcr.strip_begin = weights.SplitAt(share.part, share.parts);
+  bcr.strip_end = weights.SplitAt(share.part + 1, share.parts);
+  variant_.fn(bcr);
+}
+
+CsrForm::CsrForm(const Constant& weights, const ConvShape& shape)
+    : variant_(PickSparse(CsrVariants())) {
+  const int64_t pixels = std::max<int64_t>(1, shape.out_pixels());
+  const int64_t tiles = (pixels + variant_.tile_pixels - 1) / variant_.tile_pixels;
+  tile_pixels_ = RoundUp((pixels + tiles - 1) / tiles, 16);
+  const int64_t column_bytes = tile_pixels_ * int64_t{sizeof(float)};
+  const int64_t panel_columns = kPanelBytes / column_bytes;
+  const int shares = pixels < kSharePixels ? kShares : 1;
+  const std::string key =
+      "conv/csr/tile" + std::to_string(tile_pixels_) + "/shares" + std::to_string(shares);
+  groups_ = PackGroups<CsrMatrix>(weights, key, shape, [&](int64_t m, int64_t k, const float* w) {
+    return CsrMatrix(m, k, w, panel_columns, tile_pixels_, shares);
+  });
+  for (const CsrMatrix& group : *groups_) {
+    kept_ += group.nonzeros();
+    panel_bytes_ = std::max(panel_bytes_, group.panel_columns() * column_bytes);
+  }
+}
+
+void CsrForm::Run(const SparseArgs& args, const Share& share, float* panel) const {
+  const CsrMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
+  for (int64_t p = 0; p < args.pixels; p += tile_pixels_) {
+    CsrArgs csr{args, panel, nullptr, 0, nullptr, false, false};
+    csr.x += p, csr.y += p;
+    csr.pixels = std::min(tile_pixels_, args.pixels - p);
+    if (args.residual != nullptr) csr.residual += p;
+    Tile(csr, weights, share, panel);
+  }
+}
+
+void CsrForm::Tile(CsrArgs& args, const CsrMatrix& weights, const Share& share,
+                   float* panel) const {
+  const int first = weights.shares() * share.part / share.parts;
+  const int last = weights.shares() * (share.part + 1) / share.parts;
+  const auto used = static_cast<int64_t>(weights.used().size());
+  for (int range = 0; range < weights.ranges(); ++range) {
+    const int64_t begin = range * weights.panel_columns();
+    const int64_t count = std::min(used - begin, weights.panel_columns());
+    variant_.gather({args.x, args.offsets, weights.used().data() + begin, count, args.pixels, panel,
+                     tile_pixels_});
+    args.first = range == 0, args.last = range + 1 == weights.ranges();
+    for (int s = first; s < last; ++s) {
+      const CsrMatrix::Part& part = weights.part(range, s);
+      args.runs = weights.runs() + part.run_begin, args.run_count = part.run_count;
+      args.entries = weights.entries() + part.entry_begin;
+      variant_.fn(args);
+    }
+  }
+}
+
+}  // namespace coexec::kernels

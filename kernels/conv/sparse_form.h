@@ -1,0 +1,66 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/base/constant.h"
+#include "kernels/base/strip_matrix.h"
+#include "kernels/conv/csr_matrix.h"
+#include "kernels/conv/geometry.h"
+#include "kernels/conv/sparse.h"
+
+namespace coexec::kernels {
+
+// Which rows of a group a thread computes: the part-th of `parts` shares of about equal
+// non-zeros.
+struct Share {
+  int64_t group;
+  int part, parts;
+};
+
+// The weights of a convolution packed for one sparse layout, and how its kernel goes through a
+// block of pixels.
+class BcrForm {
+ public:
+  // May the output lie in the residual's memory? A sum is stored once, after its residual is read.
+  static constexpr bool kOverResidual = true;
+  BcrForm(const Constant& weights, const ConvShape& shape);
+
+  const char* kernel() const { return variant_.name; }
+  int64_t tile_pixels() const { return variant_.tile_pixels; }
+  int64_t kept() const { return kept_; }  // stored values of all groups
+  // Pixels whose kept columns fit a core's second-level cache, when they are read in place.
+  int64_t block_pixels() const { return block_pixels_; }
+  int64_t panel_bytes() const { return 0; }
+  void Run(const SparseArgs& args, const Share& share, float* panel) const;
+
+ private:
+  const BcrVariant& variant_;
+  std::shared_ptr<const std::vector<StripMatrix>> groups_;
+  int64_t kept_ = 0;
+  int64_t block_pixels_;
+};
+
+class CsrForm {
+ public:
+  static constexpr bool kOverResidual = false;  // the output holds unfinished sums
+  CsrForm(const Constant& weights, const ConvShape& shape);
+
+  const char* kernel() const { return variant_.name; }
+  int64_t tile_pixels() const { return tile_pixels_; }
+  int64_t kept() const { return kept_; }
+  int64_t block_pixels() const { return tile_pixels_; }
+  int64_t panel_bytes() const { return panel_bytes_; }
+  void Run(const SparseArgs& args, const Share& share, float* panel) const;
+
+ private:
+  void Tile(CsrArgs& args, const CsrMatrix& weights, const Share& share, float* panel) const;
+
+  const CsrVariant& variant_;
+  int64_t tile_pixels_;
+  std::shared_ptr<const std::vector<CsrMatrix>> groups_;
+  int64_t kept_ = 0;
+  int64_t panel_bytes_ = 0;
+};
+
+}  // namespace coexec::kernels

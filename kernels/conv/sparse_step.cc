@@ -1,0 +1,171 @@
+#include <algorithm>
+
+#include "kernels/conv/conv_step.h"
+#include "kernels/conv/geometry.h"
+#include "kernels/conv/sparse_form.h"
+
+namespace coexec::kernels {
+namespace {
+
+// The planes of a band should stay in a core's second-level cache.
+constexpr int64_t kBandBytes = 512 << 10;
+// Threads share the pixels when each gets at least this many, else the rows.
+constexpr int64_t kThreadPixels = 96;
+// Where the pixels are cut for threads, in the image: whole cache lines of output.
+constexpr int64_t kCutPixels = 16;
+// Less work than this is not worth waking a thread for.
+constexpr int64_t kThreadFlops = 200'000;
+
+// Sparse weights read pixels in place, or from planes when the convolution pads or strides.
+// Threads take equal shares of the pixels of all images, and so of the work on non-zeros; an
+// image too small for that is shared by rows.
+template <typename Form>
+class SparseConvStep final : public Step {
+ public:
+  SparseConvStep(const StepSpec& spec, const ConvShape& shape)
+      : shape_(shape),
+        epilogue_(ReadEpilogue(spec.attrs)),
+        form_(*spec.constants[1], shape),
+        planes_(shape, form_.tile_pixels(), form_.tile_pixels(), kBandBytes),
+        has_bias_(spec.has(2)),
+        has_residual_(spec.has(3)) {}
+
+  bool in_place(int i) const override { return Form::kOverResidual && i == 3; }
+
+  std::string kernel() const override { return form_.kernel(); }
+
+  // First the threads' panels, then the planes: one band per thread, or one for all.
+  int64_t scratch_bytes(int threads) const override {
+    const int parts = Parts(threads);
+    return parts * panel_bytes() + planes_.scratch_bytes() * (ByPixels(parts) ? parts : 1);
+  }
+
+  void Run(const StepContext& context) const override {
+    if (pixels() == 0) return;
+    const int parts = Parts(context.team.size());
+    if (ByPixels(parts)) {
+      context.team.Run(parts, [&](int part) { RunPixels(context, part, parts); });
+    } else {
+      for (int64_t item = 0; item < items(); ++item) RunRows(context, item, parts);
+    }
+  }
+
+ private:
+  // An item is a slice of a group of an image.
+  int64_t items() const { return shape_.batch * shape_.groups * shape_.out_d; }
+  int64_t pixels() const { return items() * shape_.out_pixels(); }
+  int Parts(int threads) const {
+    const int64_t flops = 2 * form_.kept() * shape_.batch * shape_.out_volume();
+    return static_cast<int>(std::clamp<int64_t>(flops / kThreadFlops, 1, threads));
+  }
+  bool ByPixels(int parts) const { return parts == 1 || pixels() >= parts * kThreadPixels; }
+  int64_t panel_bytes() const { return (form_.panel_bytes() + 63) / 64 * 64; }
+  float* Panel(const StepContext& context, int part) const {
+    return reinterpret_cast<float*>(context.scratch + part * panel_bytes());
+  }
+  float* Planes(const StepContext& context, int part, int parts) const {
+    return reinterpret_cast<float*>(context.scratch + parts * panel_bytes() +
+                                    part * planes_.scratch_bytes());
+  }
+
+  // The pixel, counted over all images, at which a thread's share begins.
+  int64_t CutAt(int part, int parts) const {
+    if (part == parts) return pixels();
+    const int64_t at = pixels() * part / parts;
+    return at - at % shape_.out_pixels() % kCutPixels;
+  }
+
+  void RunPixels(const StepContext& context, int part, int parts) const {
+    const int64_t size = shape_.out_pixels();
+    const int64_t end = CutAt(part + 1, parts);
+    for (int64_t at = CutAt(part, parts); at < end;) {
+      const int64_t item = at / size;
+      const int64_t first = at - item * size;
+      const int64_t count = std::min(end - at, size - first);
+      const int64_t blocks = Blocks(count);
+      for (int64_t i = 0; i < blocks; ++i) {
+        const PixelPlanes::Pixels range{first + BlockAt(count, i, blocks),
+                                        first + BlockAt(count, i + 1, blocks)};
+        float* planes = Planes(context, part, parts);
+        if (!planes_.in_place()) {
+          planes_.FillPixels(Slice(item), range, 0, shape_.group_slices(), Image(context, item),
+                             planes);
+        }
+        form_.Run(Args(context, item, range, planes), {Group(item), 0, 1}, Panel(context, part));
+      }
+      at += count;
+    }
+  }
+
+  void RunRows(const StepContext& context, int64_t item, int parts) const {
+    const int64_t size = shape_.out_pixels();
+    const int64_t blocks = Blocks(size);
+    float* planes = Planes(context, 0, parts);
+    for (int64_t i = 0; i < blocks; ++i) {
+      const PixelPlanes::Pixels range{BlockAt(size, i, blocks), BlockAt(size, i + 1, blocks)};
+      if (!planes_.in_place()) {
+        ParallelFor(context.team, shape_.group_slices(), shape_.group_slices() / parts,
+                    [&](int64_t begin, int64_t end, int) {
+                      planes_.FillPixels(Slice(item), range, begin, end, Image(context, item),
+                                         planes);
+                    });
+      }
+      const SparseArgs args = Args(context, item, range, planes);
+      context.team.Run(parts, [&](int part) {
+        form_.Run(args, {Group(item), part, parts}, Panel(context, part));
+      });
+    }
+  }
+
+  // Where block i begins when `count` pixels are cut into `blocks` of about equal whole tiles.
+  int64_t BlockAt(int64_t count, int64_t i, int64_t blocks) const {
+    const int64_t tile = form_.tile_pixels();
+    return i == blocks ? count : (count * i / blocks + tile / 2) / tile * tile;
+  }
+  int64_t Blocks(int64_t count) const {
+    if (!planes_.in_place()) return (count + planes_.band_pixels() - 1) / planes_.band_pixels();
+    return std::max<int64_t>(1, (count + form_.block_pixels() / 2) / form_.block_pixels());
+  }
+
+  int64_t Group(int64_t item) const { return item / shape_.out_d % shape_.groups; }
+  int64_t Slice(int64_t item) const { return item % shape_.out_d; }
+  const float* Image(const StepContext& context, int64_t item) const {
+    return context.in<float>(0) + item / shape_.out_d * shape_.group_in() * shape_.in_volume();
+  }
+
+  SparseArgs Args(const StepContext& context, int64_t item, PixelPlanes::Pixels range,
+                  const float* planes) const {
+    const int64_t channel = item / shape_.out_d * shape_.group_out();
+    const int64_t at =
+        channel * shape_.out_volume() + Slice(item) * shape_.out_pixels() + range.begin;
+    SparseArgs args{};
+    args.x = planes_.OriginOf(Slice(item), range.begin, Image(context, item), planes);
+    args.offsets = planes_.offsets().data();
+    args.pixels = range.end - range.begin;
+    args.y = context.out<float>(0) + at;
+    args.y_stride = shape_.out_volume();
+    args.bias = has_bias_ ? context.in<float>(2) + channel % shape_.out_channels : nullptr;
+    args.residual = has_residual_ ? context.in<float>(3) + at : nullptr;
+    args.epilogue = epilogue_;
+    return args;
+  }
+
+  ConvShape shape_;
+  Epilogue epilogue_;
+  Form form_;
+  PixelPlanes planes_;
+  bool has_bias_;
+  bool has_residual_;
+};
+
+}  // namespace
+
+std::unique_ptr<Step> MakeSparseConv(const StepSpec& spec) {
+  const ConvShape shape = ReadConvShape(spec, false);
+  if (spec.inputs[1].layout == Layout::kBcr) {
+    return std::make_unique<SparseConvStep<BcrForm>>(spec, shape);
+  }
+  return std::make_unique<SparseConvStep<CsrForm>>(spec, shape);
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,184 @@
+// Every sparse variant against its reference, bit for bit, and what packing promises.
+#include "kernels/conv/sparse.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "kernels/base/check.h"
+#include "kernels/base/strip_matrix.h"
+#include "kernels/conv/csr_matrix.h"
+
+namespace coexec::kernels {
+namespace {
+
+using check::RandomFloats;
+using check::RandomInt;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+// Zero, one, and one less and more than each width that tiles of either ISA have.
+constexpr int64_t kPixels[] = {0,  1,  7,  8,  9,  15, 16, 17, 23, 24,  25,  31,  32, 33,
+                               47, 48, 49, 63, 64, 65, 79, 95, 97, 113, 128, 129, 161};
+
+bool Same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+Epilogue RandomEpilogue() {
+  Epilogue e{UnaryOp::kIdentity, 0.3f, 0.6f, -kInfinity, kInfinity};
+  const int64_t kind = RandomInt(0, 3);
+  if (kind == 1) e.low = 0.0f;
+  if (kind == 2) e.low = -0.5f, e.high = 0.5f;
+  if (kind == 3) e.activation = RandomInt(0, 1) ? UnaryOp::kHardSwish : UnaryOp::kSigmoid;
+  return e;
+}
+
+// Buffers of exactly the elements that the arguments name.
+struct Case {
+  int64_t rows = RandomInt(0, 19), columns = RandomInt(0, 60), pixels, y_stride;
+  std::unique_ptr<float[]> w = RandomFloats(rows * columns, 0.8), x, bias, residual;
+  std::vector<int32_t> offsets;
+  std::vector<float> y;
+  SparseArgs args{};
+
+  explicit Case(int64_t pixels_) : pixels(pixels_), y_stride(pixels_ + RandomInt(0, 3)) {
+    int64_t reach = 0;
+    for (int64_t k = 0; k < columns; ++k) {
+      offsets.push_back(static_cast<int32_t>(RandomInt(0, 200)));
+      reach = std::max<int64_t>(reach, offsets.back() + pixels);
+    }
+    x = RandomFloats(reach, 0.2);
+    bias = RandomFloats(rows);
+    const int64_t y_size = rows == 0 ? 0 : (rows - 1) * y_stride + pixels;
+    residual = RandomFloats(y_size);
+    y.assign(static_cast<size_t>(y_size), 7.0f);
+    args.x = x.get(), args.offsets = offsets.data(), args.pixels = pixels;
+    args.y_stride = y_stride;
+    args.bias = RandomInt(0, 1) ? bias.get() : nullptr;
+    args.residual = RandomInt(0, 1) ? residual.get() : nullptr;
+    args.epilogue = RandomEpilogue();
+  }
+
+  std::vector<float> RunBcr(const BcrVariant& variant, int strip_rows, bool over_residual = false) {
+    const StripMatrix matrix(Layout::kBcr, strip_rows, RowOrder::kGrouped, rows, columns, w.get());
+    std::vector<float> result = y;
+    BcrArgs bcr{args, matrix.view(), 0, matrix.view().strip_count};
+    bcr.y = result.data();
+    if (over_residual && args.residual != nullptr) {
+      result.assign(residual.get(), residual.get() + result.size());
+      bcr.residual = result.data();
+    }
+    variant.fn(bcr);
+    return result;
+  }
+
+  std::vector<float> RunCsr(const CsrVariant& variant, int64_t panel_columns, int shares) {
+    const int64_t stride = (pixels + 15) / 16 * 16;
+    const CsrMatrix matrix(rows, columns, w.get(), panel_columns, stride, shares);
+    std::vector<float> result = y;
+    Buffer panel(matrix.panel_columns() * stride * int64_t{sizeof(float)});
+    for (int range = 0; range < matrix.ranges(); ++range) {
+      const int64_t first = range * matrix.panel_columns();
+      const auto left = static_cast<int64_t>(matrix.used().size()) - first;
+      variant.gather({x.get(), offsets.data(), matrix.used().data() + first,
+                      std::min(left, matrix.panel_columns()), pixels, panel.as<float>(), stride});
+      for (int share = 0; share < shares; ++share) {
+        const CsrMatrix::Part& part = matrix.part(range, share);
+        CsrArgs csr{args,
+                    panel.as<float>(),
+                    matrix.runs() + part.run_begin,
+                    part.run_count,
+                    matrix.entries() + part.entry_begin,
+                    range == 0,
+                    range + 1 == matrix.ranges()};
+        csr.y = result.data();
+        variant.fn(csr);
+      }
+    }
+    return result;
+  }
+};
+
+void TestBcr() {
+  for (const BcrVariant& variant : BcrVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t pixels : kPixels) {
+      for (const int strip_rows : {1, 2, 4, 8}) {
+        Case c(pixels);
+        const std::vector<float> expected = c.RunBcr(BcrVariants().back(), strip_rows);
+        CHECK(Same(c.RunBcr(variant, strip_rows), expected), "%s, %lld pixels, strips of %d",
+              variant.name, static_cast<long long>(pixels), strip_rows);
+        // The elements between rows are the residual's then.
+        if (c.y_stride == pixels || c.args.residual == nullptr) {
+          CHECK(Same(c.RunBcr(variant, strip_rows, true), expected), "%s over its residual",
+                variant.name);
+        }
+      }
+    }
+  }
+}
+
+void TestCsr() {
+  for (const CsrVariant& variant : CsrVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t pixels : kPixels) {
+      Case c(pixels);
+      const std::vector<float> expected = c.RunCsr(CsrVariants().back(), 1000, 1);
+      CHECK(Same(c.RunCsr(variant, RandomInt(1, 30), static_cast<int>(RandomInt(1, 4))), expected),
+            "%s, %lld pixels", variant.name, static_cast<long long>(pixels));
+    }
+  }
+}
+
+// Both layouts drop zeros only, so they agree.
+void TestLayoutsAgree() {
+  for (int round = 0; round < 20; ++round) {
+    Case c(RandomInt(1, 100));
+    CHECK(Same(c.RunBcr(BcrVariants().front(), 4), c.RunCsr(CsrVariants().back(), 16, 1)), "%d",
+          round);
+  }
+}
+
+// Workers get equal non-zeros even where rows differ much: 10 % above the mean at most.
+void TestBalance() {
+  constexpr int64_t kRows = 512, kColumns = 256;
+  auto w = RandomFloats(kRows * kColumns);
+  int64_t nonzeros = 0;
+  for (int64_t m = 0; m < kRows; ++m) {
+    // The first rows are three times as full as the last.
+    const int64_t kept = 10 + 20 * (kRows - m) / kRows;
+    for (int64_t k = 0; k < kColumns; ++k) {
+      float& value = w[static_cast<size_t>(m * kColumns + k)];
+      value = k * 37 % kColumns < kept ? 1.0f + value * 0.5f : 0.0f;
+      nonzeros += value != 0.0f;
+    }
+  }
+  const StripMatrix strips(Layout::kBcr, 8, RowOrder::kKept, kRows, kColumns, w.get());
+  const CsrMatrix csr(kRows, kColumns, w.get(), 64, 64, 8);
+  CHECK(csr.nonzeros() == nonzeros, "%lld", static_cast<long long>(csr.nonzeros()));
+  for (const int parts : {2, 4}) {
+    for (int part = 0; part < parts; ++part) {
+      int64_t stored = 0, entries = 0;
+      for (int32_t s = strips.SplitAt(part, parts); s < strips.SplitAt(part + 1, parts); ++s) {
+        stored += int64_t{strips.view().strips[s].count} * strips.view().strips[s].rows;
+      }
+      for (int share = 8 * part / parts; share < 8 * (part + 1) / parts; ++share) {
+        for (int r = 0; r < csr.ranges(); ++r) entries += csr.part(r, share).entry_count;
+      }
+      CHECK(static_cast<double>(stored * parts) <= 1.1 * static_cast<double>(strips.kept()), "bcr");
+      CHECK(static_cast<double>(entries * parts) <= 1.1 * static_cast<double>(nonzeros), "csr");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+int main() {
+  using namespace coexec::kernels;
+  for (int round = 0; round < 3; ++round) TestBcr();
+  for (int round = 0; round < 5; ++round) TestCsr();
+  TestLayoutsAgree();
+  TestBalance();
+}
