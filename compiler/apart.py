@@ -35,13 +35,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CompileRequest:
-    """What compile_model takes, in plain words. prune: rules as on the command line."""
+    """What compile_model takes, in plain words. prune: rules as on the command line. tune: an
+    effort, "" for none. tuning: the folder of measurements."""
 
     model: Path
     target: Path
     name: str = ""
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     prune: Sequence[str] = ()
+    tune: str = ""
+    tuning: Path | None = None
 
     def to_json(self, limits: Limits) -> bytes:
         facts = asdict(self) | {"memory_bytes": limits.memory_bytes}

@@ -36,18 +36,25 @@ class Timing:
 
 
 def bench(
-    model: Path, shapes: Mapping[str, Shape], threads: int, against: str = ""
+    model: Path,
+    shapes: Mapping[str, Shape],
+    threads: int,
+    against: str = "",
+    tuning: Path | None = None,
 ) -> dict[str, Timing]:
     """Timings by program: "coexec", and "onnxruntime" when that is `against`. model: an .onnx
-    file, compiled first, or a compiled folder. Raises CompileError, FormatError or RunError when
-    the model cannot be run, or has no ONNX file to compare with."""
+    file, compiled first with what the folder `tuning` knows, or a compiled folder. Raises
+    CompileError, FormatError or RunError when the model cannot be run, or has no ONNX file to
+    compare with."""
     if against and model.is_dir():
         raise CompileError(f"{model}: give the .onnx file to compare with {against}")
     with tempfile.TemporaryDirectory() as folder:
         compiled = model
         if not model.is_dir():
             compiled = Path(folder) / f"{model.stem}.coexec"
-            compile_model(model, compiled, CompileOptions(shapes=shapes, profile=False))
+            compile_model(
+                model, compiled, CompileOptions(shapes=shapes, profile=False, tuning=tuning)
+            )
         loaded = format.load(compiled)
         runner = Runner(loaded, threads)
         runs: dict[str, _Run] = {"coexec": runner.run}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from coexec.compiler.errors import CompileError
+from coexec.compiler.execute import runner_of
 from coexec.compiler.ir import Array, Graph
 from coexec.compiler.ir.graph import np_dtype
 from coexec.compiler.passes import digest
-from coexec.compiler.program import to_program
-from coexec.kernels.program import format
 from coexec.kernels.program.runner import Runner
 
 
@@ -59,11 +57,7 @@ class GraphRunner:
         digest.run(graph)
         key = [value.digest for value in graph.outputs]
         if self._runner is None or key != self._key:
-            program, constants = to_program(graph, b"", {})
-            with tempfile.TemporaryDirectory() as folder:
-                target = Path(folder) / "calibration.coexec"
-                format.save(program, constants, target)
-                self._runner, self._key = Runner(format.load(target)), key
+            self._runner, self._key = runner_of(graph), key
         names = [value.name for value in graph.inputs]
         results = self._runner.run(dict(zip(names, inputs, strict=True)))
         return [results[value.name] for value in graph.outputs]

@@ -1,59 +1,58 @@
-"""The subcommands that need no daemon: compile, inspect, bench."""
+"""The subcommands that need no daemon: compile, inspect, bench, tune."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from coexec.compiler import tune_command
+from coexec.compiler.arguments import (
+    add_basis,
+    add_command,
+    add_prune,
+    add_shape_and_json,
+    add_tuning,
+    add_tuning_dir,
+    checked,
+)
 from coexec.compiler.bench import Timing, bench
 from coexec.compiler.describe import Description, describe
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Shape, read_signature
-from coexec.compiler.pipeline import CompileOptions, CompileReport, compile_model
-from coexec.compiler.prune import PruneRule, parse_rule
-from coexec.kernels._kernels import UnsupportedLayerError
+from coexec.compiler.pipeline import CompileOptions, compile_model
+from coexec.compiler.prune import Target
+from coexec.compiler.prune.rule import parse_density, parse_latency
+from coexec.compiler.tune.explain import why
+from coexec.compiler.tune_command import warn
 from coexec.kernels.program import format
-from coexec.kernels.program.errors import FormatError, RunError
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
-T = TypeVar("T")
-_Run = Callable[[argparse.Namespace], None]
+    from coexec.compiler.arguments import Subparsers
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add compile, inspect and bench. Each sets `run`, which takes the parsed options and
+    """Add compile, inspect, bench and tune. Each sets `run`, which takes the parsed options and
     returns the exit status."""
-    compiling = _add(
+    compiling = add_command(
         subparsers,
         "compile",
         _compile,
         "compile an ONNX model",
-        "coexec compile detect.onnx --prune bcr=0.9 --prune 'head/*:dense'",
+        "coexec compile detect.onnx --prune bcr=0.9 --prune 'head/*:dense'\n"
+        "  coexec compile detect.onnx --calibration frames.npz --target-latency 5ms",
     )
     compiling.add_argument("model", type=Path, metavar="MODEL.onnx")
     compiling.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="default: MODEL.coexec beside the model"
     )
-    compiling.add_argument(
-        "--prune",
-        type=_checked(parse_rule),
-        action="append",
-        default=[],
-        metavar="[LAYERS:]SCHEME=RATE",
-        help="bcr=0.9, unstructured=0.9; with a glob of layer names for those layers only",
-    )
-    compiling.add_argument(
-        "--calibration", type=Path, metavar="FILE.npz", help="inputs to measure pruning's error on"
-    )
-    inspecting = _add(
+    add_prune(compiling)
+    add_basis(compiling)
+    _add_pruning(compiling)
+    inspecting = add_command(
         subparsers,
         "inspect",
         _inspect,
@@ -61,7 +60,10 @@ def register(subparsers: Subparsers) -> None:
         "coexec inspect detect.onnx --shape image=1,3,224,224",
     )
     inspecting.add_argument("model", type=Path, metavar="MODEL", help=".onnx or .coexec")
-    benching = _add(
+    inspecting.add_argument(
+        "--why", metavar="LAYER", help="the ways to run this layer that were tried"
+    )
+    benching = add_command(
         subparsers,
         "bench",
         _bench,
@@ -74,89 +76,115 @@ def register(subparsers: Subparsers) -> None:
         "--batch", type=int, metavar="N", help="the first dim of inputs where it is dynamic"
     )
     benching.add_argument("--against", choices=["onnxruntime"], help="the same model, by turns")
+    tune_command.register(subparsers)
+    add_tuning(compiling, "")
+    add_tuning_dir(inspecting)
+    add_tuning_dir(benching)
     for parser in (compiling, inspecting, benching):
-        parser.add_argument(
-            "--shape",
-            type=_checked(_shape),
-            action="append",
-            default=[],
-            metavar="NAME=1,3,224,224",
-            help="of an input with dynamic dimensions",
-        )
-        parser.add_argument("--json", action="store_true", help="print facts for programs")
+        add_shape_and_json(parser)
 
 
-def _add(
-    subparsers: Subparsers, name: str, run: _Run, text: str, example: str
-) -> argparse.ArgumentParser:
-    parser = subparsers.add_parser(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _add_pruning(compiling: argparse.ArgumentParser) -> None:
+    """What --prune leaves open: inputs to prune on, and how far to go."""
+    compiling.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE.npz",
+        help="inputs, an array per name: pruned weights are chosen and refitted by least squares "
+        "on them, and the outputs' error is measured",
+    )
+    compiling.add_argument(
+        "--reconstruct",
+        action=argparse.BooleanOptionalAction,
+        help="refit on the calibration inputs; by default whenever they are given",
+    )
+    target = compiling.add_mutually_exclusive_group()
+    target.add_argument(
+        "--target-density",
+        type=checked(parse_density),
+        metavar="SHARE",
+        help="search each layer's rate so that this share of all weights is kept, as in 0.1; for "
+        "rules without a rate (bcr, 'body/*:unstructured'), or for bcr when there is none",
+    )
+    target.add_argument(
+        "--target-latency",
+        type=checked(parse_latency),
+        metavar="TIME",
+        help="search each layer's rate so that the model takes this long on one thread of this "
+        "machine, as in 5ms",
+    )
+    compiling.add_argument(
+        "--trade-off",
+        type=Path,
+        metavar="FILE.png",
+        help="draw the target's trade-off curve; needs matplotlib",
     )
 
-    def guarded(options: argparse.Namespace) -> int:
-        try:
-            run(options)
-        except (CompileError, FormatError, RunError, UnsupportedLayerError) as error:
-            print(f"coexec {name}: {error}", file=sys.stderr)
-            return 1
-        return 0
 
-    parser.set_defaults(run=guarded)
-    return parser
+def _target(options: argparse.Namespace) -> Target | None:
+    if options.target_density is None and options.target_latency is None:
+        return None
+    return Target(options.target_density, options.target_latency)
 
 
-def _checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """The parser with its refusals as argparse shows them."""
-
-    def parsed(text: str) -> T:
-        try:
-            return parse(text)
-        except CompileError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
-
-
-def _shape(text: str) -> tuple[str, Shape]:
-    name, separator, dims = text.rpartition("=")
-    try:
-        shape = tuple(int(dim) for dim in dims.split(",") if dim)
-    except ValueError:
-        shape, separator = (), ""
-    if not separator or not name:
-        raise CompileError(f"{text!r} is no shape; write NAME=1,3,224,224, or NAME= for a scalar")
-    return name, shape
+def _refuse_idle_options(options: argparse.Namespace, target: Target | None) -> None:
+    if options.calibration and not (options.prune or target):
+        raise CompileError("--calibration is for pruning; give --prune as well")
+    if options.reconstruct and not options.calibration:
+        raise CompileError("--reconstruct fits weights to inputs; give --calibration FILE.npz")
+    if options.trade_off and not target:
+        raise CompileError("--trade-off draws a search; give --target-density or --target-latency")
 
 
 def _compile(options: argparse.Namespace) -> None:
-    target = options.output or options.model.with_suffix(".coexec")
-    rules: list[PruneRule] = options.prune
-    if options.calibration and not rules:
-        raise CompileError("--calibration measures what pruning costs; give --prune as well")
+    folder = options.output or options.model.with_suffix(".coexec")
+    target = _target(options)
+    _refuse_idle_options(options, target)
     report = compile_model(
         options.model,
-        target,
-        CompileOptions(shapes=dict(options.shape), prune=rules, calibration=options.calibration),
+        folder,
+        CompileOptions(
+            shapes=dict(options.shape),
+            prune=options.prune,
+            basis=options.basis,
+            calibration=options.calibration,
+            reconstruct=options.reconstruct is not False,
+            target=target,
+            trade_off=options.trade_off,
+            tune=options.tune,
+            tuning=options.tuning_dir,
+        ),
     )
+    warn(report.warnings)
     if options.json:
         print(json.dumps(asdict(report), default=str))
         return
     seconds = sum(report.seconds.values())
-    print(f"{options.model} -> {target} in {seconds:.1f} s")
+    print(f"{options.model} -> {folder} in {seconds:.1f} s")
     for line in report.pruned:
         print(f"  pruned {line}")
     for line in report.undone:
         print(f"  undone {line}")
+    for line in report.tuned:
+        print(f"  tuned {line}")
     assert report.description is not None
     print(_summary(report.description))
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    description = _described(options.model, dict(options.shape))
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = options.model
+        if not compiled.is_dir():
+            compiled = Path(folder) / f"{options.model.stem}.coexec"
+            shapes = dict(options.shape)
+            made = CompileOptions(shapes=shapes, profile=False, tuning=options.tuning_dir)
+            warn(compile_model(options.model, compiled, made).warnings)
+        model = format.load(compiled)
+        if options.why:
+            found = why(model.program, options.why)
+            print(json.dumps(asdict(found)) if options.json else "\n".join(found.lines()))
+            return
+        description = describe(model)
     if options.json:
         print(json.dumps(asdict(description)))
         return
@@ -164,22 +192,13 @@ def _inspect(options: argparse.Namespace) -> None:
     print(_summary(description))
 
 
-def _described(model: Path, shapes: dict[str, Shape]) -> Description:
-    if model.is_dir():
-        return describe(format.load(model))
-    with tempfile.TemporaryDirectory() as folder:
-        report: CompileReport = compile_model(
-            model, Path(folder) / f"{model.stem}.coexec", CompileOptions(shapes=shapes)
-        )
-    assert report.description is not None
-    return report.description
-
-
 def _bench(options: argparse.Namespace) -> None:
     shapes = dict(options.shape)
     if options.batch and not options.model.is_dir():
         shapes = {**_with_batch(options.model, options.batch), **shapes}
-    timings = bench(options.model, shapes, options.threads, options.against or "")
+    timings = bench(
+        options.model, shapes, options.threads, options.against or "", options.tuning_dir
+    )
     ours = timings["coexec"]
     facts = {"median_ms": ours.median_ms, "p99_ms": ours.p99_ms, "rounds": ours.rounds}
     if options.against:

@@ -30,7 +30,7 @@ class Kernels:
             layer.attrs,
             [_type(value) for value in layer.inputs],
             [_type(value) for value in layer.outputs],
-            [self._constant(value) for value in layer.inputs],
+            [None if v is None or v.constant is None else self.constant(v) for v in layer.inputs],
         )
 
     def why_not(self, layer: Layer) -> str:
@@ -46,9 +46,9 @@ class Kernels:
             return str(error)
         return ""
 
-    def _constant(self, value: Value | None) -> _kernels.Constant | None:
-        if value is None or value.constant is None:
-            return None
+    def constant(self, value: Value) -> _kernels.Constant:
+        """The kernels' form of a constant in the layout it has now."""
+        assert value.constant is not None, value.name
         key = (id(value.constant), value.type)
         held = self._constants.get(key)
         if held is None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from coexec.compiler.calibration import GraphRunner, read_calibration
 from coexec.compiler.describe import Description, LayerDescription, describe
 from coexec.compiler.errors import CompileError
@@ -26,10 +28,16 @@ from coexec.compiler.onnx_import import (
     read_model,
     signature_of,
 )
+from coexec.compiler.onnx_import.read import MODEL_BYTES_MAX
 from coexec.compiler.partition import partition, whole_model
-from coexec.compiler.passes import FINISH, REWRITES, Pass, PassReport
+from coexec.compiler.passes import FINISH, LAYOUTS, REWRITES, Pass, PassReport
 from coexec.compiler.program import to_program
-from coexec.compiler.prune import PruneRule, prune
+from coexec.compiler.prune import PruneRule, Target, prune
+from coexec.compiler.prune.basis import decompose
+from coexec.compiler.prune.trade_off import draw_trade_off, refuse_without_matplotlib
+from coexec.compiler.tune import EFFORTS, Choice, Tuning
+from coexec.compiler.tune.backends import tune_backends
+from coexec.compiler.tune.layouts import tune_layouts
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError, RunError
 from coexec.kernels.program.onnx_layer import OnnxLayer
@@ -39,22 +47,33 @@ from coexec.protos import program_pb2
 @dataclass(frozen=True, slots=True)
 class CompileOptions:
     """shapes: of inputs with dynamic dimensions, by name. prune: rules, none by default.
-    calibration: an .npz file with inputs to measure the pruned model's error on. name: the
-    model's, its file's stem when empty. profile: time every layer, for `inspect` and for the
-    scheduler's costs."""
+    basis: how many basis kernels convolutions are decomposed into before that; 0: they are not.
+    calibration: an .npz file with inputs to prune by least squares on, and to measure the pruned
+    model's error on; without reconstruct, only that. target: sets the rates that rules leave open.
+    trade_off: a file to draw the target's trade-off curve into. name: the model's, its file's stem
+    when empty. profile: time every layer, for `inspect` and for the scheduler's costs. tune: how
+    much to measure, "fast" or "full"; "": nothing. tuning: the folder of what was measured before,
+    which is used whatever `tune` says and gets what it measures."""
 
     name: str = ""
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     prune: Sequence[PruneRule] = ()
+    basis: int = 0
     calibration: Path | None = None
+    reconstruct: bool = True
+    target: Target | None = None
+    trade_off: Path | None = None
     profile: bool = True
+    tune: str = ""
+    tuning: Path | None = None
 
 
 @dataclass(slots=True)
 class CompileReport:
     """What became of a model. description: of its layers, when profiled. seconds: by stage.
     passes: how much each rewrote. undone: passes taken back because no kernel took the result.
-    pruned: the pruning in words, a line per weight."""
+    pruned: the pruning in words, a line per weight. tuned: what the tuner chose other than the
+    cost model would have, a line per layer. warnings: of what was ignored."""
 
     name: str
     target: Path
@@ -63,6 +82,8 @@ class CompileReport:
     passes: dict[str, int] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
+    tuned: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> CompileReport:
@@ -83,15 +104,23 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
         signature = signature_of(source.model)
     kernels = Kernels()
     with _timed(report, "import"):
-        graph = _to_graph(source, signature, options, kernels, report.name)
+        graph, prepared = _to_graph(source, signature, options, kernels, report.name)
     with _timed(report, "passes"):
         _run_passes(graph, REWRITES, kernels, report)
-    if options.prune:
+    if options.basis:
         with _timed(report, "prune"):
-            report.pruned = _prune(graph, options)
+            report.pruned = [str(one) for one in decompose(graph, options.basis)]
+    if options.prune or options.target:
+        with _timed(report, "prune"):
+            report.pruned += _prune(graph, options)
+    with _timed(report, "passes"):
+        _run_passes(graph, LAYOUTS, kernels, report)
+    with _timed(report, "tune"):
+        changed = options.prune or options.basis or options.target
+        graph, choices = _tune(graph, b"" if changed else prepared, options, report)
     with _timed(report, "passes"):
         _run_passes(graph, FINISH, kernels, report)
-    program, constants = to_program(graph, source.sha256, _in_words(options))
+    program, constants = to_program(graph, source.sha256, _in_words(options), choices)
     try:
         if options.profile:
             with _timed(report, "profile"), tempfile.TemporaryDirectory() as folder:
@@ -111,18 +140,20 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
 
 def _to_graph(
     source: Source, signature: Signature, options: CompileOptions, kernels: Kernels, name: str
-) -> Graph:
+) -> tuple[Graph, bytes]:
     """Layers, with what is not native in ONNX Runtime layers; one layer for the whole model when
-    nothing is, or when it cannot be taken apart. What ONNX Runtime gets, it has accepted."""
+    nothing is, or when it cannot be taken apart. What ONNX Runtime gets, it has accepted. And the
+    model with its shapes bound, when it was taken apart."""
     reason = source.model_error or _why_whole(signature)
     if not reason:
         shapes = signature.bind(name, options.shapes)
         try:
-            graph = partition(import_model(prepare(source.model, shapes)), kernels, name)
+            prepared = prepare(source.model, shapes)
+            graph = partition(import_model(prepared), kernels, name)
             if graph is not None:
                 problem = _refused_by_runtime(graph)
                 if not problem:
-                    return graph
+                    return graph, _serialized(prepared)
                 reason = f"ONNX Runtime takes its part only with the rest ({problem[:300]})"
             else:
                 reason = "no layer has a native kernel"
@@ -135,7 +166,39 @@ def _to_graph(
             f"{name}: {source.model_error or reason}; and {problem}. Check the file with "
             "onnx.checker, or export it again"
         )
-    return graph
+    return graph, b""
+
+
+def _serialized(model: onnx.ModelProto) -> bytes:
+    """Empty when it is too large for one message."""
+    if model.ByteSize() > MODEL_BYTES_MAX:
+        return b""
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _tune(
+    graph: Graph, whole_model: bytes, options: CompileOptions, report: CompileReport
+) -> tuple[Graph, dict[str, Choice]]:
+    """The graph with each layer in the fastest way that was ever measured here."""
+    effort = EFFORTS[options.tune] if options.tune else None
+    tuning = Tuning(options.tuning)
+    report.warnings += tuning.warnings
+    if effort is None and not len(tuning):
+        return graph, {}
+    before = {layer.name for layer in graph.layers}
+    choices = tune_layouts(graph, effort, tuning)
+    tuned = tune_backends(graph, whole_model, effort, tuning, choices)
+    try:
+        tuning.save()
+    except CompileError as error:  # the model is no worse for it; the next one measures again
+        report.warnings.append(str(error))
+    report.tuned = [
+        f"{name}: {choice.taken}"
+        for name, choice in tuned.choices.items()
+        if name not in before or choice.taken != choice.candidates[0].name
+    ]
+    return tuned.graph, tuned.choices
 
 
 def _why_whole(signature: Signature) -> str:
@@ -204,8 +267,13 @@ def _refused_by_kernels(graph: Graph, kernels: Kernels) -> str:
 
 
 def _prune(graph: Graph, options: CompileOptions) -> list[str]:
+    if options.trade_off:
+        refuse_without_matplotlib()
     examples = read_calibration(options.calibration, graph) if options.calibration else []
-    return prune(graph, options.prune, examples, GraphRunner()).lines()
+    done = prune(graph, options.prune, examples, GraphRunner(), options.reconstruct, options.target)
+    if options.trade_off and done.taken:
+        draw_trade_off(done.frontier, done.taken, options.trade_off)
+    return done.lines()
 
 
 def _in_words(options: CompileOptions) -> dict[str, str]:
@@ -214,6 +282,9 @@ def _in_words(options: CompileOptions) -> dict[str, str]:
     return {
         "shapes": " ".join(f"{name}={','.join(map(str, shape))}" for name, shape in shapes),
         "prune": " ".join(map(str, options.prune)),
+        "basis": str(options.basis or ""),
+        **({"target": str(options.target)} if options.target else {}),
+        "tune": options.tune,
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from coexec.compiler.ir.graph import AttrValue, Graph, Layer, TensorType, Value
 from coexec.compiler.ir.ops import BY_NAME, ONNX_RUNTIME
+from coexec.compiler.tune.choice import Choice
 from coexec.kernels.program.weights import StoredConstant
 from coexec.protos import program_pb2
 
@@ -16,9 +18,13 @@ _ABSENT = -1
 
 
 def to_program(
-    graph: Graph, source_sha256: bytes, options: Mapping[str, str]
+    graph: Graph,
+    source_sha256: bytes,
+    options: Mapping[str, str],
+    choices: Mapping[str, Choice] = MappingProxyType({}),
 ) -> tuple[program_pb2.Program, list[StoredConstant]]:
-    """The program and its constants, each digest once. Every value's digest must be set."""
+    """The program and its constants, each digest once. Every value's digest must be set.
+    choices: what the tuner tried, by layer name."""
     table = _Tensors()
     program = program_pb2.Program(
         name=graph.name,
@@ -41,6 +47,8 @@ def to_program(
         )
         for name, value in layer.attrs.items():
             _set(message.attrs[name], value)
+        if layer.name in choices:
+            message.choice.CopyFrom(_choice(choices[layer.name]))
     program.outputs.extend(table.index(value) for value in graph.outputs)
     program.tensors.extend(table.messages)
     return program, list(table.constants.values())
@@ -67,6 +75,14 @@ def density(layer: Layer) -> float:
         return 1.0
     stored = sum(np.count_nonzero(v.constant) for v in sparse if v.constant is not None)
     return float(stored) / elements
+
+
+def _choice(choice: Choice) -> program_pb2.Choice:
+    candidates = [
+        program_pb2.Candidate(name=c.name, work=c.work, measured_us=c.measured_us, note=c.note)
+        for c in choice.candidates
+    ]
+    return program_pb2.Choice(candidates=candidates, taken=choice.taken, mode=choice.mode)
 
 
 class _Tensors:

@@ -55,6 +55,11 @@ def test_compile_as_text_with_pruning(model: Path, capsys: pytest.CaptureFixture
     assert "pruned total: density 0.250" in capsys.readouterr().out
 
 
+def test_a_basis_for_no_layer_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("compile", model, "--basis", "3") == 1
+    assert "net: --basis 3: no convolution after the first" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_inspect(model: Path, compiled: bool, capsys: pytest.CaptureFixture[str]) -> None:
     path = model
@@ -110,6 +115,8 @@ def test_bench_with_a_batch(
         (["compile", "missing.onnx"], "coexec compile: missing.onnx: cannot be read"),
         (["inspect", "missing.coexec"], "coexec inspect: missing.coexec: cannot be read"),
         (["compile", "m.onnx", "--calibration", "c.npz"], "give --prune as well"),
+        (["compile", "m.onnx", "--prune", "bcr=0.9", "--reconstruct"], "give --calibration"),
+        (["compile", "m.onnx", "--trade-off", "t.png"], "give --target-density or"),
     ],
 )
 def test_what_fails_says_why(
@@ -140,3 +147,40 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit, match="0"):
         _run(command, "--help")
     assert f"example:\n  coexec {command} " in capsys.readouterr().out
+
+
+def test_tune_keeps_what_it_measures(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = ("--tuning-dir", tmp_path / "here"), ("--tuning-dir", tmp_path / "there")
+    exported = tmp_path / "exported.json"
+    rule = ("--prune", "*:unstructured=0.75")
+    assert _run("tune", model, *rule, *here, "--export", exported, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["exported"] >= 1
+    assert _run("tune", "--import", exported, *there) == 0
+    assert f"imported: {facts['exported']} choices" in capsys.readouterr().out
+    target = tmp_path / "out.coexec"
+    assert _run("compile", model, *rule, "-o", target, *there) == 0
+    capsys.readouterr()
+    assert _run("inspect", target, "--why", "node") == 0
+    text = capsys.readouterr().out
+    # Either layouts raced, or the whole layer went to ONNX Runtime: this machine decides.
+    assert " csr " in text or "onnxruntime" in text
+    assert text.count(" us") >= 2
+
+
+def test_tune_with_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("tune", "--tuning-dir", tmp_path) == 1
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_a_damaged_tuning_is_a_warning(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "tuning"
+    assert _run("tune", model, "--prune", "*:unstructured=0.75", "--tuning-dir", folder) == 0
+    (kept,) = folder.glob("*.json")
+    kept.write_text("{")
+    assert _run("compile", model, "--tuning-dir", folder) == 0
+    assert "warning:" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from coexec.compiler.ir import Graph
 from coexec.compiler.onnx_import.conftest import OneNode, run_by_onnxruntime
 from coexec.compiler.passes import PassReport
 from coexec.compiler.pipeline import CompileOptions, CompileReport, compile_model
-from coexec.compiler.prune import parse_rule
+from coexec.compiler.prune import Target, parse_rule
 from coexec.kernels.program import format
 from coexec.kernels.program.runner import Runner
 
@@ -175,6 +175,47 @@ def test_pruning_and_calibration(tmp_path: Path) -> None:
     assert format.load(tmp_path / "mlp.coexec").program.options["prune"] == "bcr=0.9"
 
 
+def test_basis_kernels_that_span_all_taps_compute_the_same(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        """net (float[1,3,8,8] x) => (float[1,6,8,8] y)
+        <float[4,3,3,3] w0, float[6,4,3,3] w1> {
+            a = Conv<pads=[1,1,1,1]>(x, w0)
+            y = Conv<pads=[1,1,1,1]>(a, w1)
+        }""",
+    )
+    model = onnx.load(path)
+    patterns = _RNG.standard_normal((2, 9))  # every kernel is made of these two
+    first = _RNG.standard_normal((4, 3, 3, 3)).astype(np.float32)
+    second = (_RNG.standard_normal((24, 2)) @ patterns).astype(np.float32).reshape(6, 4, 3, 3)
+    del model.graph.initializer[:]
+    for name, weight in (("w0", first), ("w1", second)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
+    path.write_bytes(model.SerializeToString())
+    report, runner = _compile(path, basis=2)
+    assert len(report.pruned) == 1
+    assert report.pruned[0].endswith("2 of 9 taps, energy kept 1.000")
+    x = _RNG.standard_normal((1, 3, 8, 8)).astype(np.float32)
+    want = run_by_onnxruntime(onnx.load(path), {"x": x})[0]
+    np.testing.assert_allclose(runner.run({"x": x})["y"], want, rtol=1e-4, atol=1e-4)
+
+
+def test_rates_searched_for_a_target(tmp_path: Path) -> None:
+    path, curve = _mlp(tmp_path), tmp_path / "curve.svg"
+    shapes = {"x": (2, 96)}
+    target = Target(density=0.2)
+    rules = [parse_rule("*:bcr")]
+    report, _ = _compile(path, shapes=shapes, prune=rules, target=target, trade_off=curve)
+    density = re.search(r"total: density (\S+),", report.pruned[-1])
+    assert density is not None
+    assert float(density[1]) <= 0.2
+    assert sum("-> taken" in line for line in report.pruned) == 1
+    assert "<svg" in curve.read_text()
+    assert format.load(tmp_path / "mlp.coexec").program.options["target"] == "density 0.2"
+    with pytest.raises(CompileError, match=r"latency 1e-06ms is out of reach: .* the layers take"):
+        _compile(path, shapes=shapes, target=Target(latency_us=1e-3))
+
+
 @pytest.mark.parametrize(
     ("arrays", "error"),
     [
@@ -207,6 +248,13 @@ def test_a_pass_whose_result_no_kernel_takes_is_undone(
     assert len(report.undone) == 1
     assert report.undone[0].startswith("spoil: ")
     assert runner.run(random_inputs(format.load(tmp_path / "mlp.coexec").program))
+
+
+def test_a_tuning_folder_that_cannot_be_written_costs_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "tuning").write_text("no folder")
+    options = {"shapes": {"x": (3, 96)}, "tune": "fast", "tuning": tmp_path / "tuning"}
+    report, _ = _compile(_mlp(tmp_path), **options)
+    assert any("cannot be written" in warning for warning in report.warnings)
 
 
 def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from coexec.compiler.errors import CompileError, ShapeNeededError
 from coexec.compiler.onnx_import.signature import read_signature
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.prune import parse_rule
+from coexec.compiler.tune import checked_effort
 
 _NICENESS = 10
 _REQUEST_BYTES_MAX = 1 << 20
@@ -109,7 +110,13 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 def _compile(model: Path, request: dict[str, Any]) -> dict[str, Any]:
     shapes = {name: tuple(shape) for name, shape in request["shapes"].items()}
     rules = [parse_rule(text) for text in request["prune"]]
-    options = CompileOptions(name=request["name"], shapes=shapes, prune=rules)
+    options = CompileOptions(
+        name=request["name"],
+        shapes=shapes,
+        prune=rules,
+        tune=checked_effort(request["tune"]),
+        tuning=Path(request["tuning"]) if request["tuning"] else None,
+    )
     signature = None if shapes else asdict(read_signature(model))
     try:
         report = asdict(compile_model(model, Path(request["target"]), options))

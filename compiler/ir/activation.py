@@ -78,6 +78,12 @@ PLAIN: dict[str, Callable[[Array], Array]] = {
     "Silu": lambda x: x * sigmoid(x),
 }
 
+# As an op of its own this is one with an attribute.
+GELU: dict[str, Callable[[Array], Array]] = {
+    "Gelu": lambda x: gelu(x, "none"),
+    "GeluTanh": lambda x: gelu(x, "tanh"),
+}
+
 # Functions of one or two parameters, with the names of the op's attributes that give them.
 PARAMETERIZED: dict[str, tuple[tuple[str, ...], Function]] = {
     "LeakyRelu": (("alpha",), lambda x, a, _: np.where(x < 0, a * x, x)),
@@ -105,9 +111,9 @@ NO_ACTIVATION: dict[str, str | float] = {
 FUSED_SAMPLES = (
     ("Relu", 0.0, 0.0), ("Clip", 0.0, 6.0), ("LeakyRelu", 0.1, 0.0), ("HardSwish", 0.0, 0.0),
     ("HardSigmoid", 0.2, 0.5), ("Sigmoid", 0.0, 0.0), ("Silu", 0.0, 0.0), ("Tanh", 0.0, 0.0),
-    ("Elu", 0.7, 0.0),
+    ("Elu", 0.7, 0.0), ("Gelu", 0.0, 0.0), ("GeluTanh", 0.0, 0.0),
 )  # fmt: skip
-ACTIVATIONS = frozenset(PLAIN) | frozenset(PARAMETERIZED)
+ACTIVATIONS = frozenset(PLAIN) | frozenset(GELU) | frozenset(PARAMETERIZED)
 
 
 def activate(x: Array, attrs: Attrs) -> Array:
@@ -117,4 +123,6 @@ def activate(x: Array, attrs: Attrs) -> Array:
         return x
     if name in PLAIN:
         return PLAIN[name](x)
+    if name in GELU:
+        return GELU[name](x)
     return PARAMETERIZED[name][1](x, attrs.f("activation_alpha"), attrs.f("activation_beta"))

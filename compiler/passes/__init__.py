@@ -1,6 +1,7 @@
 """The passes, in the order they run. Each changes the graph in place and reports what it did.
 
-Pruning, when asked for, comes between REWRITES and FINISH: fused weights are what kernels see."""
+Pruning, when asked for, comes between REWRITES and LAYOUTS: fused weights are what kernels see. The
+tuner comes before FINISH, since a layer's digest tells the layouts of its weights."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from coexec.compiler.passes import (
     fuse_pad,
     fuse_residual,
     recognize_activation,
+    recognize_attention,
     recognize_layer_norm,
     sparsify,
 )
@@ -36,6 +38,7 @@ REWRITES: tuple[Pass, ...] = (
     drop_identity.run,
     recognize_activation.run,  # while the constants it looks for are not in a bias yet
     recognize_layer_norm.run,
+    recognize_attention.run,
     drop_dead.run,  # what they left over must not count as a reader
     fuse_pad.run,
     fuse_bias.run,  # before the normalisation, which takes the bias with it
@@ -45,8 +48,9 @@ REWRITES: tuple[Pass, ...] = (
     fuse_activation.run,
     drop_dead.run,
 )
-FINISH: tuple[Pass, ...] = (sparsify.run, digest.run)
-PASSES: tuple[Pass, ...] = REWRITES + FINISH
+LAYOUTS: tuple[Pass, ...] = (sparsify.run,)
+FINISH: tuple[Pass, ...] = (digest.run,)
+PASSES: tuple[Pass, ...] = REWRITES + LAYOUTS + FINISH
 
 
 def run_passes(
@@ -71,4 +75,4 @@ def _verify_after(graph: Graph, name: str) -> None:
     verify(graph, stage.get(name, "imported"))
 
 
-__all__ = ["FINISH", "PASSES", "REWRITES", "Pass", "PassReport", "run_passes"]
+__all__ = ["FINISH", "LAYOUTS", "PASSES", "REWRITES", "Pass", "PassReport", "run_passes"]

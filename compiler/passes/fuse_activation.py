@@ -13,6 +13,7 @@ from coexec.compiler.passes.rewrite import Links, PassReport, Rewrite
 FUSABLE = frozenset(
     (
         "Relu", "Clip", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Silu", "Tanh", "Elu",
+        "Gelu",
     )
 )  # fmt: skip
 
@@ -39,7 +40,7 @@ def _rewrite(links: Links, match: _Match) -> None:
     values = [function.attrs[name] for name in names] + [0.0, 0.0]
     linear.attrs = {
         **linear.attrs,
-        "activation": function.op,
+        "activation": "GeluTanh" if function.attrs.get("approximate") == "tanh" else function.op,
         "activation_alpha": values[0],
         "activation_beta": values[1],
     }

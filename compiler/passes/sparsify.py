@@ -1,40 +1,51 @@
-"""Chooses how each weight is stored: dense, bcr or csr, by counting what its kernel would do.
+"""Chooses how each weight is stored, by counting what its kernel would do:
 
     dense   every element once
     bcr     per strip of rows (8 in Conv, 16 elsewhere): the strip's rows times the columns that
             any of them uses; rows in their own order or sorted by mask, whichever is less
     csr     every non-zero, at the price of two: its column must be looked up
+    pattern four taps of every 3x3 kernel that is not all zeros, when none has more
 
 A sparse layout is chosen when its work is below 0.7 of dense, as it gives up some of dense's
 regularity. Kernel selection may still find another faster; this only proposes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from coexec.compiler.ir import Array, Graph
 from coexec.compiler.passes.rewrite import PassReport
-from coexec.compiler.passes.weights import as_matrix, sparse_weights
+from coexec.compiler.passes.weights import PATTERN_TAPS, as_matrix, sparse_weights
 
 _CSR_PRICE = 2.0
+_PATTERN_PRICE = 1.2
+_KEY_PRICE = 2.5  # of a score that is looked up, against one of a panel
 _SPARSE_SHARE_MAX = 0.7
 
 
-def layout_work(matrix: Array, strip_rows: int) -> dict[str, float]:
-    """Multiply-adds per input column vector, weighted as above, for w[rows, columns]."""
+def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) -> dict[str, float]:
+    """Multiply-adds per input column vector, weighted as above, for w[rows, columns]; kernel: the
+    last dims of what columns count, when they count a convolution's taps."""
     mask = matrix != 0
     packed = np.packbits(mask, axis=1)
     order = np.lexsort(packed.T[::-1])
-    return {
+    work = {
         "dense": float(matrix.size),
         "bcr": float(min(_strip_work(mask, strip_rows), _strip_work(mask[order], strip_rows))),
         "csr": _CSR_PRICE * float(np.count_nonzero(mask)),
     }
+    if kernel == (3, 3):
+        taps = np.count_nonzero(mask.reshape(-1, 9), axis=1)
+        if taps.max() <= PATTERN_TAPS:
+            work["pattern"] = _PATTERN_PRICE * PATTERN_TAPS * float(np.count_nonzero(taps))
+    return work
 
 
 def choose_layout(work: dict[str, float]) -> str:
-    best = min(("bcr", "csr"), key=lambda layout: work[layout])
+    best = min((layout for layout in work if layout != "dense"), key=lambda layout: work[layout])
     return best if work[best] < _SPARSE_SHARE_MAX * work["dense"] else "dense"
 
 
@@ -50,13 +61,29 @@ def run(graph: Graph) -> PassReport:
     for layer, operand, value, strip_rows in sparse_weights(graph):
         assert value.constant is not None
         where = f"{layer.name}.{operand}"
-        work = layout_work(as_matrix(layer.op, value.constant), strip_rows)
+        kernel = value.type.shape[2:] if layer.op == "Conv" else ()
+        work = layout_work(as_matrix(layer.op, value.constant), strip_rows, kernel)
         layout = choose_layout(work)
-        shares = ", ".join(f"{name} {work[name] / work['dense']:.2f}" for name in ("bcr", "csr"))
+        shares = ", ".join(
+            f"{name} {work[name] / work['dense']:.2f}" for name in work if name != "dense"
+        )
         if layout == "dense":
-            if min(work["bcr"], work["csr"]) < work["dense"]:
+            if min(work.values()) < work["dense"]:
                 report.refused.append(f"{where}: stays dense, work {shares} of dense")
             continue
-        value.type = type(value.type)(value.type.dtype, value.type.shape, layout)
+        value.type = replace(value.type, layout=layout)
         report.done.append(f"{where}: {layout}, work {shares} of dense")
+    _masks(graph, report)
     return report
+
+
+def _masks(graph: Graph, report: PassReport) -> None:
+    """The keys that each row of a fixed mask attends to, as a list when that is less work."""
+    for layer in graph.layers:
+        keep = layer.inputs[3] if layer.op == "Attention" and len(layer.inputs) > 3 else None
+        if keep is None or keep.constant is None:
+            continue
+        share = float(np.count_nonzero(keep.constant)) / keep.constant.size
+        if share * _KEY_PRICE < _SPARSE_SHARE_MAX:
+            keep.type = replace(keep.type, layout="csr")
+            report.done.append(f"{layer.name}.keep: csr, {share:.2f} of the scores")

@@ -58,6 +58,17 @@ def test_which_operands_are_looked_at() -> None:
     assert report.done[0].startswith("Conv_")
 
 
+def test_kernels_of_four_taps_are_a_pattern() -> None:
+    rng = np.random.default_rng(0)
+    taps = np.argsort(rng.random((32 * 32, 9)), axis=1) < 4
+    w = np.where(taps & (rng.random((32 * 32, 1)) < 0.3), 1.0, 0.0).reshape(32, 32 * 9)
+    work = layout_work(w, 8, (3, 3))
+    assert choose_layout(work) == "pattern"
+    w[0, :9] = 1.0
+    assert "pattern" not in layout_work(w, 8, (3, 3))
+    assert "pattern" not in layout_work(w, 8)
+
+
 def test_work_is_counted_as_documented() -> None:
     matrix = np.zeros((8, 10), np.float32)
     matrix[0, 0] = matrix[7, 9] = 1.0

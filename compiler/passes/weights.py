@@ -12,6 +12,10 @@ from coexec.compiler.passes.linear import operand
 STRIP_ROWS = {"Conv": 8, "Gemm": 16, "LSTM": 16, "GRU": 16}
 
 
+# Taps of a 3x3 kernel that the pattern layout keeps.
+PATTERN_TAPS = 4
+
+
 class Weight(NamedTuple):
     layer: Layer
     operand: str  # "w" or "r"

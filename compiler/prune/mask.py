@@ -39,8 +39,9 @@ def bcr_mask(w: Array, rate: float, block_rows: int, block_columns: int) -> Mask
     start = w.size - blocks.alive_count()
     for turn in range(1, _ROUNDS + 1):
         goal = start + round((target - start) * turn / _ROUNDS)
+        last = turn == _ROUNDS
         while (missing := goal - (w.size - blocks.alive_count())) > 0:
-            if not blocks.remove_weakest(missing, at_least_one=turn == _ROUNDS):
+            if not blocks.remove_weakest(missing, at_least_one=last) or not last:
                 break
     return blocks.mask(w.shape)
 
@@ -59,26 +60,31 @@ class _Blocks:
         self._rows = np.ones(cut.shape[:3], np.float32)
         self._columns = np.ones((*cut.shape[:2], block_columns), np.float32)
 
-    def _sums(self, of: Array) -> tuple[Array, Array]:
-        """Per row over its remaining columns, and per column over its remaining rows."""
-        rows = np.matmul(of, self._columns[..., None])[..., 0] * self._rows
-        columns = np.matmul(self._rows[:, :, None, :], of)[:, :, 0, :] * self._columns
-        return rows, columns
+    def _row_sums(self, of: Array) -> Array:
+        """Per row over its remaining columns."""
+        sums: Array = np.matmul(of, self._columns[..., None])[..., 0] * self._rows
+        return sums
+
+    def _column_sums(self, of: Array) -> Array:
+        """Per column over its remaining rows."""
+        sums: Array = np.matmul(self._rows[:, :, None, :], of)[:, :, 0, :] * self._columns
+        return sums
 
     def alive_count(self) -> int:
-        rows, _ = self._sums(self._present)
-        return int(rows.sum(dtype=np.float64))
+        return int(self._row_sums(self._present).sum(dtype=np.float64))
 
     def remove_weakest(self, missing: int, at_least_one: bool) -> bool:
         """Removes the weakest rows and columns that hold at most `missing` weights together, or
         the weakest one alone when even that holds more and at_least_one asks for it. False when
         nothing went."""
-        row_count, column_count = self._sums(self._present)
-        row_energy, column_energy = self._sums(self._energy)
-        count = np.concatenate([row_count.ravel(), column_count.ravel()])
-        energy = np.concatenate([_ROW_PRICE * row_energy.ravel(), column_energy.ravel()])
+        rows, columns = self._row_sums(self._energy), self._column_sums(self._energy)
+        energy = np.concatenate([_ROW_PRICE * rows.ravel(), columns.ravel()])
+        rows, columns = self._row_sums(self._present), self._column_sums(self._present)
+        count = np.concatenate([rows.ravel(), columns.ravel()])
         mean = np.where(count > 0, energy / np.maximum(count, 1), np.inf)
-        order = np.argsort(mean, kind="stable")
+        # Twice as many as the rows and columns of mean size that would do.
+        size = float(np.sum(count)) / max(int(np.count_nonzero(count)), 1)
+        order = _weakest_first(mean, round(2 * missing / max(size, 1.0)))
         # A row and a column of one block share a weight, so this never counts too few.
         total = np.cumsum(count[order], dtype=np.float64)
         fitting = int(np.searchsorted(total, missing, side="right"))
@@ -94,3 +100,13 @@ class _Blocks:
         block_rows, blocks, rows, columns = left.shape
         whole = left.transpose(0, 2, 1, 3).reshape(block_rows * rows, blocks * columns)
         return np.ascontiguousarray(whole[: shape[0], : shape[1]] != 0)
+
+
+def _weakest_first(mean: Array, number: int) -> npt.NDArray[np.intp]:
+    """The indices of that many smallest, and of their equals, in order; at least some."""
+    number = max(number, 64)
+    if number >= mean.size:
+        return np.argsort(mean, kind="stable")
+    few = np.flatnonzero(mean <= np.partition(mean, number)[number])
+    order: npt.NDArray[np.intp] = few[np.argsort(mean[few], kind="stable")]
+    return order

@@ -8,7 +8,7 @@ import pytest
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Graph
 from coexec.compiler.ir.verify import verify
-from coexec.compiler.passes import FINISH, run_passes
+from coexec.compiler.passes import FINISH, LAYOUTS, run_passes
 from coexec.compiler.passes.test_support import Build, random_inputs
 from coexec.compiler.prune import parse_rule, prune
 
@@ -33,7 +33,7 @@ def _net() -> Graph:
 def test_the_rule_for_all_spares_what_it_should() -> None:
     graph = _net()
     report = prune(graph, [parse_rule("bcr=0.9")])
-    why = {w.layer: w.why_dense for w in report.weights}
+    why = {w.layer: w.note for w in report.weights}
     assert why == {
         "first": "the first Conv",
         "body": "",
@@ -56,11 +56,27 @@ def test_named_layers_are_pruned_whatever_they_are_and_the_last_rule_wins() -> N
     assert density == {"first": 0.5, "body": 1.0, "tiny": 0.5, "head": 0.25}
 
 
+def test_a_rule_passes_over_weights_that_its_scheme_does_not_fit() -> None:
+    graph = _net()
+    report = prune(graph, [parse_rule("*:bcr=0.5"), parse_rule("*:pattern=0.9")])
+    schemes = {w.layer: w.rule.rpartition(":")[2].partition("=")[0] for w in report.weights}
+    assert schemes == {"first": "pattern", "body": "pattern", "tiny": "bcr", "head": "bcr"}
+    run_passes(graph, LAYOUTS)
+    layouts = {
+        layer.name: layer.inputs[1].type.layout
+        for layer in graph.layers
+        if layer.op == "Conv" and layer.inputs[1] is not None
+    }
+    assert layouts == {"first": "pattern", "deep": "dense", "body": "pattern", "tiny": "bcr"}
+    alone = prune(_net(), [parse_rule("pattern=0.9")])
+    assert {w.layer: w.note for w in alone.weights}["head"] == "no rule fits it"
+
+
 def test_nothing_is_pruned_unasked() -> None:
     graph = _net()
     report = prune(graph, [parse_rule("body:bcr=0.9")])
     assert [w.layer for w in report.weights if w.density < 1.0] == ["body"]
-    assert {w.why_dense for w in report.weights} == {"", "no rule names it"}
+    assert {w.note for w in report.weights} == {"", "no rule names it"}
 
 
 def test_a_rule_without_layers_is_refused() -> None:
@@ -75,7 +91,8 @@ def test_a_rule_without_layers_is_refused() -> None:
 def test_the_report_counts_energy_and_output_error() -> None:
     graph = _net()
     calibration = [random_inputs(graph, seed) for seed in (1, 2)]
-    report = prune(graph, [parse_rule("body:unstructured=0.5")], calibration)
+    rules = [parse_rule("body:unstructured=0.5")]
+    report = prune(graph, rules, calibration, reconstruct=False)
     body = next(w for w in report.weights if w.layer == "body")
     assert 0.9 < body.kept_energy < 1.0
     assert body.kept_energy < report.kept_energy < 1.0
@@ -103,7 +120,7 @@ def test_recurrent_weights_and_layouts_afterwards() -> None:
     report = prune(graph, [parse_rule("bcr=0.9")])
     assert [w.operand for w in report.weights] == ["w", "r"]
     assert report.density == pytest.approx(0.1, abs=0.01)
-    run_passes(graph, FINISH)
+    run_passes(graph, (*LAYOUTS, *FINISH))
     verify(graph, "imported")
     layouts = [v.type.layout for v in graph.layers[0].inputs[1:3] if v]
     assert layouts == ["bcr", "bcr"]

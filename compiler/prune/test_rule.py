@@ -6,16 +6,21 @@ import pytest
 
 from coexec.compiler.errors import CompileError
 from coexec.compiler.prune import PruneRule, parse_rule
+from coexec.compiler.prune.rule import parse_density, parse_latency, refuse_open_rates
 
 
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
         ("bcr=0.9", PruneRule("bcr", 0.9)),
+        ("pattern=0.8765", PruneRule("pattern", 0.8765)),
+        ("conv*:kgs=0.667", PruneRule("kgs", 0.667, "conv*")),
         ("unstructured=0", PruneRule("unstructured", 0.0)),
         ("layer/glob*:bcr=0.8", PruneRule("bcr", 0.8, "layer/glob*")),
         ("a:b:bcr=.5", PruneRule("bcr", 0.5, "a:b")),
         ("head/*:dense", PruneRule("dense", 0.0, "head/*")),
+        ("bcr=0.9@8x64", PruneRule("bcr", 0.9, block=(8, 64))),
+        ("unstructured", PruneRule("unstructured", None)),
     ],
 )
 def test_rules_are_read_and_written(text: str, rule: PruneRule) -> None:
@@ -27,8 +32,12 @@ def test_rules_are_read_and_written(text: str, rule: PruneRule) -> None:
     ("text", "words"),
     [
         ("", "no scheme ''"),
-        ("0.9", "no scheme '0.9', there are bcr, unstructured, dense; write SCHEME=RATE"),
-        ("bcr", "no rate; write SCHEME=RATE, as in bcr=0.9"),
+        ("0.9", "no scheme '0.9', there are bcr, unstructured, pattern, kgs, dense; write"),
+        ("pattern=0.5", "pattern keeps 4 of 9 taps at most: the rate is from 0.556, got '0.5'"),
+        ("pattern", "pattern takes a rate"),
+        ("bcr=0.9@8", "a block is ROWSxCOLUMNS, as in bcr=0.9@8x64; got '8'"),
+        ("bcr=0.9@0x8", "a block is ROWSxCOLUMNS"),
+        ("unstructured=0.9@8x8", "only bcr has blocks"),
         ("bcr=", "from 0 to below 1, got ''"),
         ("bcr=nan", "got 'nan'"),
         ("bcr=1", "got '1'"),
@@ -50,3 +59,23 @@ def test_a_rule_for_all_names_no_layer() -> None:
     assert not parse_rule("bcr=0.9").names("")
     assert parse_rule("*conv*:bcr=0.9").names("/stem/conv_1")
     assert not parse_rule("conv:bcr=0.9").names("Conv")
+
+
+def test_a_rate_may_be_left_to_a_target() -> None:
+    rule = parse_rule("body/*:bcr")
+    assert (rule.rate, str(rule)) == (None, "body/*:bcr")
+    with pytest.raises(CompileError, match=r"'body/\*:bcr': no rate; write .* or give --target-"):
+        refuse_open_rates([parse_rule("dense"), rule])
+    refuse_open_rates([parse_rule("bcr=0.5"), parse_rule("dense")])
+
+
+def test_targets_have_units() -> None:
+    assert parse_latency("5ms") == 5000.0
+    assert parse_latency("800us") == 800.0
+    assert parse_density("0.1") == 0.1
+    for text in ("5", "5s", "ms", "-1ms", "0us", "infms"):
+        with pytest.raises(CompileError, match="write it with its unit"):
+            parse_latency(text)
+    for text in ("0", "1.1", "x", "nan"):
+        with pytest.raises(CompileError, match="share of weights to keep"):
+            parse_density(text)

@@ -122,6 +122,10 @@ def samples(rng: np.random.Generator) -> Iterator[Sample]:
     yield case((1, 6, 8, 7), (12, 2, 3, 2), group=3, dilations=[2, 1])
     yield case((2, 3, 17), (5, 3, 4), strides=[3], pads=[2, 1])
     yield case((1, 2, 4, 5, 6), (3, 2, 2, 3, 2), pads=[0, 1, 0, 1, 0, 1])
+    yield case(
+        (2, 4, 5, 6, 7), (6, 2, 3, 1, 1), group=2, strides=[2, 1, 1], pads=[1, 0, 0, 1, 0, 0]
+    )
+    yield case((1, 4, 5, 6, 7), (4, 1, 3, 3, 3), group=4, dilations=[2, 1, 2], act="Relu")
     yield case((1, 5, 1, 1), (17, 5, 1, 1))
     inputs, attrs = case((1, 16, 6, 6), (9, 16, 3, 3), pads=[1, 1, 1, 1])
     yield [inputs[0], inputs[1]], attrs

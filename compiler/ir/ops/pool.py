@@ -113,6 +113,8 @@ def samples_max(rng: np.random.Generator) -> Iterator[Sample]:
         yield case((1, 4, 8, 5), mode, kernel_shape=[2, 3], dilations=[2, 1], pads=[0, 1, 1, 0])
         yield case((1, 2, 11), mode, kernel_shape=[4], strides=[3], pads=[1, 2])
         yield case((1, 1, 5, 4, 6), mode, kernel_shape=[2, 2, 2], strides=[2, 1, 2])
+        window = {"kernel_shape": [3, 2, 3], "strides": [2, 2, 1], "pads": [2, 0, 1, 1, 1, 1]}
+        yield case((2, 3, 6, 5, 7), mode, dilations=[2, 1, 1], **window)
         yield case((1, 1, 2, 2), mode, kernel_shape=[2, 2], strides=[3, 3], pads=[1, 1, 1, 1])
     yield case((1, 3, 1, 1), 0, kernel_shape=[1, 1])
 

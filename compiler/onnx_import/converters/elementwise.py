@@ -11,6 +11,7 @@ from coexec.compiler.onnx_import.node import Converter, Node, NotNative
 from coexec.compiler.onnx_import.types import dtype_of
 
 _F32_MAX = float(np.finfo(np.float32).max)
+_F64_MAX = float(np.finfo(np.float64).max)
 _PLAIN = (
     "Relu", "Sigmoid", "Tanh", "Sqrt", "Exp", "Log", "Abs", "Neg", "Floor", "Ceil", "Round",
     "Reciprocal", "Sign", "Sin", "Cos", "Erf", "Softplus", "Softsign", "HardSwish", "Mish", "Not",
@@ -62,21 +63,22 @@ def clip(node: Node) -> list[Value | None]:
     if computed:
         value = x if low is None else node.emit("Max", [x, low])
         return [value if high is None else node.emit("Min", [value, high])]
+    limit = _F64_MAX if x.type.dtype == "f64" else _F32_MAX
     bounds = {
-        "min": node.float_attr("min", -_F32_MAX) if low is None else _bound(low),
-        "max": node.float_attr("max", _F32_MAX) if high is None else _bound(high),
+        "min": node.float_attr("min", -limit) if low is None else _bound(low, limit),
+        "max": node.float_attr("max", limit) if high is None else _bound(high, limit),
     }
     return [node.emit("Clip", [x], bounds)]
 
 
-def _bound(value: Value) -> float:
+def _bound(value: Value, limit: float) -> float:
     assert value.constant is not None
     if value.constant.size != 1:
         raise NotNative("a bound is no single number")
     bound = value.constant.reshape(()).item()
     if int(np.float64(bound)) != bound if isinstance(bound, int) else np.isnan(bound):
         raise NotNative(f"its bound {bound} has no exact float form")
-    return float(np.clip(bound, -_F32_MAX, _F32_MAX))
+    return float(np.clip(bound, -limit, limit))
 
 
 def with_legacy_broadcast(node: Node, a: Value, b: Value) -> tuple[Value, Value]:

@@ -60,6 +60,12 @@ def test_clip_of_integers(same: Check) -> None:
     same(OneNode("Clip", [x, low], opset=13, constants=(1,)))
 
 
+def test_clip_of_doubles_keeps_what_is_beyond_f32(same: Check) -> None:
+    x = np.array([-1e300, 2.0, 1e300])
+    same(OneNode("Clip", [x, np.array(0.0)], opset=13, constants=(1,)))
+    same(OneNode("Clip", [x, np.array(-1e200), np.array(1e200)], opset=13, constants=(1, 2)))
+
+
 @st.composite
 def arithmetic(draw: st.DrawFn) -> OneNode:
     op = draw(st.sampled_from(["Add", "Sub", "Mul", "Div", "Max", "Min"]))

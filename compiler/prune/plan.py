@@ -1,0 +1,165 @@
+"""Which rule applies to which weight, and the size of BCR's blocks where the rule leaves it
+open."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from coexec.compiler.errors import CompileError
+from coexec.compiler.ir import Array, Graph, Value
+from coexec.compiler.passes.weights import Weight, as_matrix
+from coexec.compiler.prune.kernel_mask import kgs_mask, pattern_mask
+from coexec.compiler.prune.latency import TimeVariants
+from coexec.compiler.prune.least_squares import ChooseMask
+from coexec.compiler.prune.mask import bcr_mask, unstructured_mask
+from coexec.compiler.prune.rule import PruneRule
+
+# Below this a layer's zeros save nothing worth their harm.
+_TINY_WEIGHTS = 4096
+# The last Gemm decides the answer; up to this size it costs little to leave it whole.
+_SMALL_CLASSIFIER_WEIGHTS = 65536
+# Blocks to choose from, smallest first: rows in strips of the kernels, and columns.
+_BLOCKS = ((0.5, 64), (1, 16), (1, 64), (1, 256), (2, 64), (4, 256))
+# How much slower than the fastest a smaller block may be.
+_SLOWER_MAX = 1.1
+_TYPICAL_RATE = 0.9
+# A larger weight takes one strip by 64 columns: to rank it six times takes minutes.
+_MEASURED_WEIGHTS_MAX = 1 << 24
+_KERNEL_MASKS = {"pattern": pattern_mask, "kgs": kgs_mask}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What happens to one weight. note: why the rule for all passed it over, or ""."""
+
+    weight: Weight
+    rule: PruneRule
+    note: str = ""
+
+    @property
+    def matrix(self) -> Array:
+        """The weight as it is now, [rows, columns]."""
+        assert self.weight.value.constant is not None
+        return as_matrix(self.weight.layer.op, self.weight.value.constant)
+
+    @property
+    def mask(self) -> ChooseMask:
+        """What the rule's scheme keeps of such a weight."""
+        if self.rule.scheme in _KERNEL_MASKS:
+            of_kernels, shape = _KERNEL_MASKS[self.rule.scheme], self.weight.value.type.shape
+            return lambda matrix, rate: of_kernels(matrix.reshape(shape), rate).reshape(
+                matrix.shape
+            )
+        if self.rule.scheme != "bcr":
+            return unstructured_mask
+        assert self.rule.block is not None
+        rows, columns = self.rule.block
+        return lambda matrix, rate: bcr_mask(matrix, rate, rows, columns)
+
+    def by_magnitude(self, rate: float) -> Array:
+        """The weight, of its own shape, without its smallest magnitudes."""
+        matrix, array = self.matrix, self.weight.value.constant
+        assert array is not None
+        left = np.where(self.mask(matrix, rate), matrix, np.zeros((), array.dtype))
+        return left.reshape(array.shape)
+
+
+def make_plans(graph: Graph, rules: Sequence[PruneRule], found: Sequence[Weight]) -> list[Plan]:
+    """A plan for every weight once: of a weight with several readers, the first one's rule holds.
+    Raises CompileError when a rule names no layer that can be pruned."""
+    _refuse_rules_without_layers(graph, rules, found)
+    protected = _protected(found)
+    plans: dict[Value, Plan] = {}
+    for weight in found:
+        plans.setdefault(weight.value, Plan(weight, *_rule_for(weight, rules, protected)))
+    return list(plans.values())
+
+
+def with_blocks(plans: Sequence[Plan], rate: float | None, time: TimeVariants) -> list[Plan]:
+    """The plans with a block in every bcr rule: the smallest whose measured speed is within a
+    tenth of the fastest, since small blocks keep more accuracy (GRIM, arXiv 2108.11033, section
+    5.2). rate: to measure at, where the rule has none."""
+    result = list(plans)
+    for i, plan in enumerate(plans):
+        if plan.rule.scheme == "bcr" and plan.rule.block is None:
+            at = plan.rule.rate if plan.rule.rate is not None else rate
+            block = _fastest_block(plan, _TYPICAL_RATE if at is None else at, time)
+            result[i] = replace(plan, rule=replace(plan.rule, block=block))
+    return result
+
+
+def _fastest_block(plan: Plan, rate: float, time: TimeVariants) -> tuple[int, int]:
+    """Measured with the layer's other weights as they are."""
+    rows, columns = plan.matrix.shape
+    blocks = _BLOCKS if rows * columns <= _MEASURED_WEIGHTS_MAX else ((1, 64),)
+    sizes = dict.fromkeys(
+        (min(int(strips * plan.weight.strip_rows), rows), min(width, columns))
+        for strips, width in blocks
+    )
+    made = [
+        replace(plan, rule=replace(plan.rule, layers="", rate=rate, block=size)) for size in sizes
+    ]
+    if rate == 0.0 or len(made) == 1:
+        return next(iter(sizes))
+    variants = {
+        f"{plan.weight.operand}:{other.rule}": partial(_one_pruned, other, rate) for other in made
+    }
+    us = list(time(plan.weight.layer, variants).values())
+    return next(size for size, t in zip(sizes, us, strict=True) if t <= _SLOWER_MAX * min(us))
+
+
+def _one_pruned(plan: Plan, rate: float) -> dict[Value, Array]:
+    return {plan.weight.value: plan.by_magnitude(rate)}
+
+
+def _rule_for(
+    weight: Weight, rules: Sequence[PruneRule], protected: dict[str, str]
+) -> tuple[PruneRule, str]:
+    """The rule, and why a protected weight stays dense under the rule for all."""
+    fitting = [rule for rule in rules if rule.fits(weight.layer.op, weight.value.type.shape)]
+    named = [rule for rule in fitting if rule.names(weight.layer.name)]
+    if named:
+        return named[-1], ""
+    for_all = [rule for rule in fitting if not rule.layers]
+    dense = PruneRule("dense", 0.0)
+    if not for_all:
+        return dense, "no rule names it" if len(fitting) == len(rules) else "no rule fits it"
+    why = protected.get(weight.layer.name, "")
+    return (dense, why) if why else (for_all[-1], "")
+
+
+def _protected(found: Sequence[Weight]) -> dict[str, str]:
+    """Layer names the rule for all passes over, with the reason."""
+    sizes: dict[str, int] = {}
+    for weight in found:
+        sizes[weight.layer.name] = sizes.get(weight.layer.name, 0) + weight.value.type.elements
+    reasons = {name: "fewer than 4096 weights" for name, n in sizes.items() if n < _TINY_WEIGHTS}
+    convs = [weight.layer.name for weight in found if weight.layer.op == "Conv"]
+    if convs:
+        reasons[convs[0]] = "the first Conv"
+    if found and found[-1].layer.op == "Gemm":
+        last = found[-1].layer.name
+        if sizes[last] < _SMALL_CLASSIFIER_WEIGHTS:
+            reasons.setdefault(last, "the last Gemm, and small")
+    return reasons
+
+
+def _refuse_rules_without_layers(
+    graph: Graph, rules: Sequence[PruneRule], found: Sequence[Weight]
+) -> None:
+    prunable = {weight.layer.name for weight in found}
+    for rule in rules:
+        if not rule.layers or any(rule.names(name) for name in prunable):
+            continue
+        other = [layer.name for layer in graph.layers if rule.names(layer.name)]
+        if other:
+            what = f"names {other[0]}, which has no weight that sparse kernels take"
+        else:
+            near = difflib.get_close_matches(rule.layers, prunable, 3, 0.3) or sorted(prunable)[:3]
+            what = f"names no layer; there are {', '.join(near) or 'none to prune'}"
+        raise CompileError(f"{graph.name}: --prune {str(rule)!r} {what}")

@@ -1,0 +1,46 @@
+"""What was tried for a layer, what it took, and what was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to run a layer. name: "dense", "bcr", for several weights "w=bcr r=csr"; "native"
+    and "onnxruntime" for a run of layers. work: predicted, as a share of the dense layout's; 0
+    where there is no prediction. measured_us: 0 when it was not measured. note: why not, or what
+    is wrong with it."""
+
+    name: str
+    work: float = 0.0
+    measured_us: float = 0.0
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Choice:
+    """The candidates, the default first, and the name of the one taken. mode: the effort that
+    measured them."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    taken: str = ""
+    mode: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        rows = [[c.name, c.work, c.measured_us, c.note] for c in self.candidates]
+        return {"taken": self.taken, "mode": self.mode, "candidates": rows}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Choice:
+        """Raises ValueError, TypeError or KeyError for anything that to_json did not make."""
+        rows = [
+            Candidate(str(name), float(work), float(us), str(note))
+            for name, work, us, note in facts["candidates"]
+        ]
+        choice = cls(rows, str(facts["taken"]), str(facts["mode"]))
+        if choice.taken not in {row.name for row in rows}:
+            raise ValueError(f"{choice.taken!r} is none of the candidates")
+        return choice

@@ -1,0 +1,107 @@
+"""Runs of native layers handed to ONNX Runtime, and what it needs for each of them there."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from coexec.compiler.ir import Graph, Layer, Value
+from coexec.compiler.ir.ops import ONNX_RUNTIME
+from coexec.compiler.onnx_export import layer_of_node, to_onnx
+from coexec.compiler.program import cost
+from coexec.compiler.tune.measure import score
+from coexec.compiler.tune.trial import generated
+
+# Layers begin ... end - 1 of a graph.
+Span = tuple[int, int]
+
+_PROFILED_RUNS = 3
+
+
+def interface(graph: Graph, span: Span) -> tuple[list[Value], list[Value]]:
+    """What the layers read from outside, constants apart, and what others need of them."""
+    inside = graph.layers[span[0] : span[1]]
+    made = {v: None for layer in inside for v in layer.outputs if v is not None}
+    read = {v: None for layer in inside for v in layer.inputs if v is not None}
+    needed = set(graph.outputs)
+    for layer in (*graph.layers[: span[0]], *graph.layers[span[1] :]):
+        needed.update(v for v in layer.inputs if v is not None)
+    inputs = [v for v in read if v not in made and v.constant is None]
+    return inputs, [v for v in made if v in needed]
+
+
+def handed_over(graph: Graph, spans: Sequence[Span], why: str) -> Graph:
+    """A graph in which ONNX Runtime computes each of the spans, which hold native layers only.
+    Shares its values with the given one."""
+    layers: list[Layer] = []
+    at = 0
+    for number, span in enumerate(spans, 1):
+        layers += graph.layers[at : span[0]]
+        layers.append(_foreign(graph, span, f"onnxruntime_tuned_{number}", why))
+        at = span[1]
+    return Graph(graph.name, graph.inputs, graph.outputs, [*layers, *graph.layers[at:]])
+
+
+def _foreign(graph: Graph, span: Span, name: str, why: str) -> Layer:
+    inside = graph.layers[span[0] : span[1]]
+    inputs, outputs = interface(graph, span)
+    return Layer(
+        ONNX_RUNTIME,
+        name,
+        list(inputs),
+        list(outputs),
+        {"flops": sum(cost(layer)[0] for layer in inside)},
+        onnx_model=to_onnx(inside, inputs, outputs).SerializeToString(),
+        why_not_native=reasons(inside, why),
+    )
+
+
+def reasons(layers: Sequence[Layer], why: str) -> str:
+    """A line per layer, in the form that `inspect` shows."""
+    return "\n".join(f"{layer.name} ({layer.op}): {why}" for layer in layers)
+
+
+def profiled_us(graph: Graph, span: Span) -> list[float]:
+    """Microseconds of each layer of the span while ONNX Runtime computes the whole of it on one
+    thread. What it fused counts for the layer it named the result after. Raises RuntimeError
+    or an exception of ONNX Runtime's own when it refuses the span."""
+    inside = graph.layers[span[0] : span[1]]
+    inputs, outputs = interface(graph, span)
+    model = to_onnx(inside, inputs, outputs).SerializeToString()
+    rng = np.random.default_rng(0)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        names = [value.name for value in session.get_inputs()]
+        arrays = [generated(value.type, rng) for value in inputs]
+        for _ in range(_PROFILED_RUNS):
+            session.run(None, dict(zip(names, arrays, strict=True)))
+        profile: str = session.end_profiling()  # type: ignore[no-untyped-call]
+        events = json.loads(Path(profile).read_text())
+    return _by_layer(events, len(inside))
+
+
+def _by_layer(events: list[dict[str, object]], layers: int) -> list[float]:
+    runs: dict[str, list[float]] = defaultdict(list)
+    suffix = "_kernel_time"
+    for event in events:
+        name = str(event["name"])
+        if event["cat"] == "Node" and name.endswith(suffix):
+            runs[name.removesuffix(suffix)].append(float(str(event["dur"])))
+    times = [0.0] * layers
+    for name, durations in runs.items():
+        layer = layer_of_node(name)
+        if layer is not None and layer < layers:
+            times[layer] += score(durations)
+    return times

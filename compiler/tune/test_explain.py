@@ -1,0 +1,52 @@
+import pytest
+
+from coexec.compiler.errors import CompileError
+from coexec.compiler.tune.explain import why
+from coexec.protos import program_pb2
+
+_PROGRAM = program_pb2.Program(
+    name="net",
+    layers=[
+        program_pb2.Layer(
+            name="conv",
+            op="Conv",
+            choice=program_pb2.Choice(
+                candidates=[
+                    program_pb2.Candidate(name="bcr", work=0.1, measured_us=12.5),
+                    program_pb2.Candidate(name="dense", work=1.0, note="not measured"),
+                ],
+                taken="bcr",
+                mode="fast",
+            ),
+        ),
+        program_pb2.Layer(name="relu", op="Relu"),
+        program_pb2.Layer(
+            name="rest",
+            op="OnnxRuntime",
+            why_not_native="a (Tan): no native kernel\nb/x (Relu): faster there",
+        ),
+    ],
+)
+
+
+def test_candidates_with_the_taken_one_marked() -> None:
+    head, first, second = why(_PROGRAM, "conv").lines()
+    assert head == "conv (Conv)"
+    assert first.split()[:4] == ["*", "bcr", "12.5", "us"]
+    assert "predicted work 0.10 of dense" in first
+    assert second.split()[:3] == ["dense", "-", "predicted"]
+    assert second.endswith("not measured")
+
+
+def test_a_layer_nobody_measured_says_so() -> None:
+    assert "`coexec tune` measures" in list(why(_PROGRAM, "relu").lines())[1]
+
+
+def test_a_layer_inside_another() -> None:
+    found = why(_PROGRAM, "b/x")
+    assert (found.op, found.inside, found.reason) == ("Relu", "rest", "faster there")
+
+
+def test_an_unknown_layer_lists_the_known() -> None:
+    with pytest.raises(CompileError, match="net: has no layer 'c'; it has conv, relu"):
+        why(_PROGRAM, "c")
