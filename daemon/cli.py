@@ -11,7 +11,7 @@ from importlib.metadata import version
 # Every folder brings its own commands through register(subparsers). A command's parser sets
 # `run`, a function from the parsed arguments to an exit status.
 COMMANDS = {
-    "coexec.compiler.cli": ("compile", "inspect", "bench"),
+    "coexec.compiler.cli": ("compile", "inspect", "bench", "tune"),
     "coexec.daemon.serve": ("serve",),
     "coexec.clients.cli": (
         "models", "load", "unload", "infer", "stats", "top", "reuse", "timeline",

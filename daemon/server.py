@@ -54,7 +54,8 @@ class Daemon:
         self._channel = Channel(settings.input_bytes_max, settings.output_bytes_max, _RING_BYTES)
         self._flights = Flights(self._channel, settings.in_flight_max)
         self._supervisor = Supervisor(self._channel, self._flights, _engine_options(settings))
-        self._compiler = Compiler(Limits(settings.compile_seconds_max, settings.compile_bytes_max))
+        limits = Limits(settings.compile_seconds_max, settings.compile_bytes_max)
+        self._compiler = Compiler(limits, folder / "tuning")
         self._repository = Repository(
             [Path(each) for each in settings.model_repository],
             self._store,

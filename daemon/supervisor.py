@@ -166,7 +166,6 @@ class Supervisor:
 
     async def _one_life(self) -> bool:
         """Of an engine. False when none could be started."""
-        loop = asyncio.get_running_loop()
         expiring = asyncio.create_task(self._expire())
         ooms = _out_of_memory_kills()
         try:
@@ -175,31 +174,35 @@ class Supervisor:
             _log.error("the engine cannot be started", error=str(error))
             expiring.cancel()
             return False
+        loop = asyncio.get_running_loop()
         loop.add_reader(self.channel.fileno(), self._on_readable, engine)
         try:
-            with contextlib.suppress(EngineGoneError):
-                await self._load_all(engine)
-                expiring.cancel()
-                self._engine = engine
-                self._lives_that_served += 1
-                self._came.set()
-                _log.info("engine runs", pid=engine.pid, programs=len(self._programs))
-                self.flights.engine_came()
-            code = await engine.wait()
-        except asyncio.CancelledError:
+            await self._serve_with(engine, expiring)
+        except Exception as error:  # ours: this engine goes, and with it whatever state it was in
+            _log.error("supervising the engine failed; it is replaced", exc_info=error)
+        finally:
+            self._engine = None
             loop.remove_reader(self.channel.fileno())
             expiring.cancel()
-            await engine.stop()
-            raise
-        expiring.cancel()
-        self._engine = None
+            code = await engine.stop()
         by_fault, how = _judge(code, _out_of_memory_kills() > ooms)
         _log.warning("engine died", pid=engine.pid, how=how, in_flight=len(self.flights))
         self.counters.faults += by_fault
-        loop.remove_reader(self.channel.fileno())
         self.flights.engine_died(by_fault, how)
         self.channel.reset()
         return True
+
+    async def _serve_with(self, engine: EngineProcess, expiring: asyncio.Task[None]) -> None:
+        """Returns when the engine has died."""
+        with contextlib.suppress(EngineGoneError):
+            await self._load_all(engine)
+            expiring.cancel()
+            self._engine = engine
+            self._lives_that_served += 1
+            self._came.set()
+            _log.info("engine runs", pid=engine.pid, programs=len(self._programs))
+            self.flights.engine_came()
+        await engine.wait()
 
     def _on_readable(self, engine: EngineProcess) -> None:
         try:

@@ -26,7 +26,7 @@ def _box_iou(box: Array, true: Array) -> float:
     return both / either
 
 
-def _view_score(head: str, output: Array, view: world.View) -> float:
+def view_score(head: str, output: Array, view: world.View) -> float:
     """How right a head is about one view: 0 or 1, or intersection over union."""
     if head == "scene_classify":
         return float(output.argmax() == view.kind)
@@ -44,7 +44,7 @@ def scores(played: Played, material: Material) -> dict[str, float]:
     for answer in played.cameras:
         views = material.frames[answer.index].views
         for head, output in answer.outputs.items():
-            found[head] += [_view_score(head, *pair) for pair in zip(output, views, strict=True)]
+            found[head] += [view_score(head, *pair) for pair in zip(output, views, strict=True)]
     for answer in played.microphone:
         kind = material.windows[answer.index].kind
         if kind is not None and SOUND in answer.outputs:

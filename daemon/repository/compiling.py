@@ -14,6 +14,7 @@ from pathlib import Path
 from coexec.compiler.apart import CompileRequest, CompileServer, Limits, Outcome
 from coexec.compiler.errors import CompileError
 from coexec.compiler.signature import Signature, TensorSpec
+from coexec.compiler.tune.cache import content as tuning_content
 from coexec.daemon.errors import invalid
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError
@@ -22,9 +23,11 @@ from coexec.protos import program_pb2
 
 @dataclass(slots=True, eq=False)
 class Compiler:
-    """A bounded number of compilations at once."""
+    """A bounded number of compilations at once. tuning: the folder of measurements, which are
+    used; nothing is measured but for models that ask for it."""
 
     limits: Limits
+    tuning: Path
     server: CompileServer = field(default_factory=CompileServer)
     at_once: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
@@ -32,9 +35,10 @@ class Compiler:
 
     @property
     def identity(self) -> str:
-        """What a compiled model depends on besides its source: our version, and the machine,
-        since kernels are chosen for it."""
-        return f"{package_version('coexec')} {format.FORMAT_VERSION} {_cpu()}"
+        """What a compiled model depends on besides its source: our version, the machine, since
+        kernels are chosen for it, and what was measured on it."""
+        measured = tuning_content(self.tuning)
+        return f"{package_version('coexec')} {format.FORMAT_VERSION} {_cpu()} {measured}"
 
     async def compile(
         self,
@@ -46,7 +50,8 @@ class Compiler:
     ) -> Outcome:
         """Raises RequestError with the compiler's words."""
         rules = options.get("prune", "").split()
-        request = CompileRequest(source, target, name, shapes, rules)
+        tune = options.get("tune", "")
+        request = CompileRequest(source, target, name, shapes, rules, tune, self.tuning)
         try:
             async with self.at_once:
                 return await self.server.compile(request, self.limits)

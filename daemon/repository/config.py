@@ -18,7 +18,7 @@ from coexec.protos import model_config_pb2 as config_pb
 _CONFIG_BYTES_MAX = 1 << 20
 _DIGITS_MAX = 18  # the engine counts in 64 bits
 # config.parameters that mean something here; the others are the owner's own.
-COMPILE_OPTIONS = ("prune",)
+COMPILE_OPTIONS = ("prune", "tune")
 
 T = TypeVar("T", config_pb.ModelInput, config_pb.ModelOutput)
 

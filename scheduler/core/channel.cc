@@ -9,6 +9,8 @@ namespace {
 
 // Freed memory up to this much keeps its pages, so that the next tensor need not fault them in.
 constexpr int64_t kWarmBytesMax = 64 << 20;
+// The engine is woken when this part of the reply memory was released.
+constexpr int64_t kReleasesPerWake = 8;
 
 }  // namespace
 
@@ -38,6 +40,7 @@ Slot::~Slot() {
 Output::~Output() {
   std::lock_guard lock(memory_->mutex);
   memory_->released.push_back(tensor_.offset);
+  memory_->released_bytes += tensor_.bytes;
 }
 
 Input MakeInput(std::shared_ptr<Slot> slot, const std::string& dtype, std::vector<int64_t> shape) {
@@ -186,6 +189,12 @@ void Channel::SendReleased() {
     if (!link_->requests.Push(Encode(RecordKind::kReleaseOutput, offset))) return;
     released.pop_back();
   }
+  // The engine takes these with the next request; enough of them are worth waking it, since jobs
+  // that run meanwhile need the memory.
+  int64_t& bytes = link_->replies->released_bytes;
+  if (bytes < link_->replies->memory.bytes() / kReleasesPerWake) return;
+  bytes = 0;
+  if (link_->requests.MustSignal()) to_engine_.Signal();
 }
 
 bool Channel::Send(const std::vector<std::byte>& record) {

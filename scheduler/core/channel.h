@@ -69,6 +69,7 @@ struct ReplyMemory {
   SharedMemory memory;
   std::mutex mutex;
   std::vector<int64_t> released;
+  int64_t released_bytes = 0;  // since the engine was last woken for them
 };
 
 class Output : public std::enable_shared_from_this<Output> {

@@ -2,6 +2,7 @@
 #include "scheduler/core/channel.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 #include <cstring>
 
@@ -114,6 +115,24 @@ void TestGarbageFromTheEngineIsAnError() {
   CHECK(send({0, 4, 0, {77, {1}}}));
 }
 
+void TestReleasesWakeTheEngineBeforeItsMemoryRunsOut() {
+  Channel channel(1 << 16, 1 << 16, 1 << 16);
+  Endpoint endpoint(Duplicates(channel.engine_fds()));
+  pollfd requests = {channel.engine_fds()[3], POLLIN, 0};
+  const auto wakes = [&](int64_t bytes) {
+    auto block = endpoint.Allocate(bytes);
+    WireReply reply;
+    reply.outputs = {{block->offset(), bytes, 0, {DTypeByName("u8"), {bytes}}}};
+    endpoint.Send(reply, {block});
+    channel.Poll();  // its result lets the output go
+    endpoint.Sleep(0);
+    channel.Poll();
+    return poll(&requests, 1, 0) == 1;
+  };
+  CHECK(!wakes(16));
+  CHECK(wakes(1 << 14));
+}
+
 void TestSlotsOutsideAreNoData() {
   Channel channel(1 << 16, 1 << 16, 1 << 16);
   Endpoint endpoint(Duplicates(channel.engine_fds()));
@@ -146,6 +165,7 @@ int main() {
   coexec::scheduler::TestRoundTrip();
   coexec::scheduler::TestDecodeTakesAnyBytes();
   coexec::scheduler::TestGarbageFromTheEngineIsAnError();
+  coexec::scheduler::TestReleasesWakeTheEngineBeforeItsMemoryRunsOut();
   coexec::scheduler::TestSlotsOutsideAreNoData();
   coexec::scheduler::TestDigests();
 }

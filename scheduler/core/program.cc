@@ -62,6 +62,12 @@ void QueuedSegment::SumCosts() {
 }
 
 void Program::Finish() {
+  for (const size_t count : {inputs.size(), outputs.size()}) {
+    if (count <= kTensorsMax) continue;
+    throw std::invalid_argument("program " + model + ": " + std::to_string(count) +
+                                " inputs or outputs, at most " + std::to_string(kTensorsMax) +
+                                " of each cross to an engine; pack them into fewer tensors");
+  }
   const auto check = [&](const Source& source, int before) {
     const auto made = [&](const QueuedSegment& segment) {
       // How many outputs an external segment has is known when it has run.

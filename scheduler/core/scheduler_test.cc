@@ -261,6 +261,17 @@ void TestFailure() {
   CHECK(program->stats->failed == 2 && bench.scheduler.in_flight() == 0);
 }
 
+void TestTooManyOutputsAreRefused() {
+  const auto program = Chain(1, {Native("a", 1, 10)});
+  program->outputs.resize(1025, program->outputs[0]);
+  try {
+    program->Finish();
+    CHECK(false, "more outputs than a reply carries");
+  } catch (const std::invalid_argument& error) {
+    CHECK(std::string(error.what()).find("1025") != std::string::npos);
+  }
+}
+
 void TestCandidatesForInterning() {
   Bench bench;
   const auto program = Chain(1, {Native("a", 1, 10)});
@@ -287,5 +298,6 @@ int main() {
   TestPreemptedJobGoesOn();
   TestPlansAreReplacedUnderWay();
   TestFailure();
+  TestTooManyOutputsAreRefused();
   TestCandidatesForInterning();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/host.h"
 #include "scheduler/core/clock.h"
 
 namespace coexec::scheduler {
@@ -10,19 +11,13 @@ namespace {
 // Long enough to bridge the gap between two steps, short enough to be no waste.
 constexpr int64_t kSpinUs = 30;
 
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
 template <typename Condition>
 bool SpinUntil(Condition condition) {
   const int64_t until_us = NowUs() + kSpinUs;
   do {
     for (int i = 0; i < 32; ++i) {
       if (condition()) return true;
-      Pause();
+      kernels::SpinPause();
     }
   } while (NowUs() < until_us);
   return condition();
