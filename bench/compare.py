@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping
 
 
 def alternate(
-    candidates: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 3
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warmup: int = 3,
+    settle: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each call, by candidate; the order turns round by round."""
+    """Milliseconds of each call, by candidate; the order turns round by round. settle: untimed
+    calls before each timed one, where what another candidate left in the caches must not count.
+    clock: with time.thread_time, what computes on the calling thread alone is measured right
+    while other programs have the core."""
     for run in candidates.values():
         for _ in range(warmup):
             run()
@@ -16,9 +23,11 @@ def alternate(
     names = list(candidates)
     for i in range(rounds):
         for name in names[i % len(names) :] + names[: i % len(names)]:
-            start = time.perf_counter()
+            for _ in range(settle):
+                candidates[name]()
+            start = clock()
             candidates[name]()
-            times[name].append((time.perf_counter() - start) * 1e3)
+            times[name].append((clock() - start) * 1e3)
     return times
 
 

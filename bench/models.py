@@ -1,15 +1,17 @@
 """Whole networks on one thread, against ONNX Runtime in the same run.
 
-    python -m bench.models [--rounds N] [--only NAME] [--json FILE]
+    python -m bench.models [--rounds N] [--only NAME] [--sweep] [--json FILE]
 
 Each row is one network, dense or pruned by the compiler; the ratio is ONNX Runtime's time over
-ours, the median over alternating rounds.
+ours, the median over alternating rounds. --sweep takes every network of the zoo, dense and with
+each scheme at 50 to 95 %, which is long.
 """
 
 import argparse
 import json
 import statistics
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,11 +27,26 @@ from coexec.kernels.program.runner import Runner
 
 CASES = [
     ("mobilenet_v2", ""),
+    ("mobilenet_v2", "bcr=0.9"),
     ("resnet50", ""),
     ("resnet50", "bcr=0.9"),
+    ("resnet50", "unstructured=0.9"),
+    ("vgg16", ""),
+    ("vgg16", "bcr=0.9 pattern=0.8765"),  # 8.1x where kernels are 3x3
+    ("c3d", ""),
+    ("c3d", "kgs=0.667"),
+    ("r2plus1d18", ""),
+    ("r2plus1d18", "kgs=0.667"),
     ("gru_2x1024", ""),
     ("gru_2x1024", "bcr=0.9"),
+    ("lstm_2x1024", ""),
+    ("lstm_2x1024", "bcr=0.9"),
+    ("vit_tiny", ""),
+    ("vit_tiny_masked90", ""),
 ]
+
+SWEEP_SCHEMES = ("bcr", "unstructured")
+SWEEP_RATES = (0.5, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +64,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", default="", help="networks whose name holds this text")
+    parser.add_argument("--sweep", action="store_true", help="every network, scheme and rate")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     arguments = parser.parse_args()
     rows = []
-    print(f"{'network':16}{'prune':10}{'onnxruntime ms':>15}{'coexec ms':>11}{'ratio':>8}")
+    print(f"{'network':18}{'prune':24}{'onnxruntime ms':>15}{'coexec ms':>11}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder:
-        for network, prune in CASES:
+        for network, prune in _sweep() if arguments.sweep else CASES:
             if arguments.only in network:
                 row = measure(network, prune, Path(folder), arguments.rounds)
                 rows.append(row)
                 print(
-                    f"{row.network:16}{row.prune or 'dense':10}{row.onnxruntime_ms:15.2f}"
+                    f"{row.network:18}{row.prune or 'dense':24}{row.onnxruntime_ms:15.2f}"
                     f"{row.coexec_ms:11.2f}{row.ratio:8.2f}",
                     flush=True,
                 )
@@ -65,11 +83,19 @@ def main() -> None:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
 
 
+def _sweep() -> Iterator[tuple[str, str]]:
+    for network in zoo.ZOO:
+        yield network, ""
+        for scheme in SWEEP_SCHEMES:
+            for rate in SWEEP_RATES:
+                yield network, f"{scheme}={rate}"
+
+
 def measure(network: str, prune: str, folder: Path, rounds: int) -> Row:
     """Compile the network, then run it and ONNX Runtime by turns."""
     path = zoo.write(network, folder)
     target = folder / f"{network}-{prune or 'dense'}.coexec"
-    rules = [parse_rule(prune)] if prune else []
+    rules = [parse_rule(rule) for rule in prune.split()]
     compile_model(path, target, CompileOptions(prune=rules))
     runner = Runner(format.load(target))
     options = onnxruntime.SessionOptions()

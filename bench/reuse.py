@@ -1,6 +1,6 @@
 """What sharing saves: memory of models with equal weights, time of several heads on a backbone.
 
-    python -m bench.reuse [--rounds N]
+    python -m bench.reuse [--rounds N] [--json FILE]
 
 Memory: each group of real networks that share weights is loaded into a daemon model by model; the
 engine's private memory is read after each. Time: k heads on one backbone, as separate ONNX files,
@@ -10,8 +10,10 @@ models of their own in the same daemon.
 
 import argparse
 import itertools
+import json
 import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +41,23 @@ HEADS = ("classify", "locate", "count")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--json", type=Path, help="write what was measured to this file")
     arguments = parser.parse_args()
+    rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if models_folder().exists():
             for group in GROUPS:
-                _measure_memory(group, folder / "-".join(group))
+                rows.append(_measure_memory(group, folder / "-".join(group)))
         else:
             print(f"no models in {models_folder()}: memory not measured; set COEXEC_MODELS")
-        _measure_heads(folder, arguments.rounds)
+        heads = _measure_heads(folder, arguments.rounds)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": rows, **heads}, indent=1))
 
 
-def _measure_memory(group: tuple[str, ...], folder: Path) -> None:
+def _measure_memory(group: tuple[str, ...], folder: Path) -> dict[str, object]:
+    """Kibibytes of weights, and what each model added to the engine's own memory."""
     models = repository(folder / "models", {n: models_folder() / f"{n}.onnx" for n in group})
     arguments = ("--model-repository", str(models), "--model-control", "explicit")
     with serve(folder / "daemon", *arguments) as daemon, Client(daemon.address) as client:
@@ -68,6 +75,14 @@ def _measure_memory(group: tuple[str, ...], folder: Path) -> None:
             f"{report.bytes_saved / 1024:.0f} KiB saved"
         )
         print(f"  engine's private memory grew by {growth} KiB, model by model")
+        return {
+            "models": " + ".join(group),
+            "stored_kib": stored / 1024,
+            "alone_kib": alone / 1024,
+            "shared_tensors": len(report.tensors),
+            "shared_segments": len(report.segments),
+            "growth_kib": growth,
+        }
 
 
 def _private_kib(daemon: Daemon) -> int:
@@ -81,42 +96,59 @@ def _weight_bytes(client: Client) -> tuple[int, int]:
     return engine.weight_bytes, engine.weight_bytes_alone
 
 
-def _measure_heads(folder: Path, rounds: int) -> None:
+def _measure_heads(folder: Path, rounds: int) -> dict[str, object]:
+    """Milliseconds with reuse on and off, and whether the bits are equal."""
     models = _family(folder / "family")
-    runners = {name: _runner(path, folder) for name, path in models.items()}
     x = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
-    feature = runners["backbone"].run({"input": x})
-    heads = {name: models[name] for name in models if name.startswith("full_")}
     served = repository(folder / "served", models)
-    answers = {}
+    alone = _in_process(models, folder, x)
+    full = [f"full_{head}" for head in HEADS]
+    answers, facts = {}, {}
     for flags in ((), ("--no-reuse",)):
         place = folder / ("daemon" + "".join(flags))
         arguments = ("--model-repository", str(served), "--cores", "0", *flags)
         with serve(place, *arguments) as daemon, Client(daemon.address) as client:
-            parts = {"backbone": lambda: runners["backbone"].run({"input": x})}
-            for head in HEADS:
-                parts[head] = lambda head=head: runners[f"head_{head}"].run(feature)
-            parts["one call"] = lambda: client.infer_many(list(heads), {"input": x})
-            parts["served backbone"] = lambda: client.infer("backbone", {"input": x})
-            for head in HEADS:
-                parts[f"served {head}"] = lambda head=head: client.infer(f"head_{head}", feature)
-            times = alternate(parts, rounds)
-            answers[flags] = client.infer_many(list(heads), {"input": x})
-        medians = {name: statistics.median(values) for name, values in times.items()}
-        alone = medians["backbone"] + sum(medians[head] for head in HEADS)
-        served_alone = sum(value for name, value in medians.items() if name.startswith("served"))
+            parts = {
+                "in process": alone,
+                "one call": lambda: client.infer_many(full, {"input": x}),
+                "a call each": lambda: _call_each(client, x),
+            }
+            times = alternate(parts, rounds, settle=1)
+            answers[flags] = client.infer_many(full, {"input": x})
+        label = "reuse off" if flags else "reuse on"
+        ms = {name: statistics.median(values) for name, values in times.items()}
         print(
-            f"{'reuse off' if flags else 'reuse on'}: {len(HEADS)} heads in one call "
-            f"{medians['one call']:.2f} ms; backbone + heads in process {alone:.2f} ms, "
-            f"{medians['one call'] / alone:.2f}x; each served by a call of its own "
-            f"{served_alone:.2f} ms, {medians['one call'] / served_alone:.2f}x"
+            f"{label}: {len(HEADS)} heads in one call {ms['one call']:.2f} ms; backbone and heads "
+            f"by a call each {ms['a call each']:.2f} ms, {ms['one call'] / ms['a call each']:.2f}x;"
+            f" in process {ms['in process']:.2f} ms, {ms['one call'] / ms['in process']:.2f}x"
         )
+        facts |= {f"{label}, {name}, ms": value for name, value in ms.items()}
     equal = all(
         np.array_equal(answers[()][name][key], answers[("--no-reuse",)][name][key])
-        for name in heads
+        for name in full
         for key in answers[()][name]
     )
     print(f"bits equal with reuse on and off: {equal}")
+    return facts | {"bits_equal": equal}
+
+
+def _in_process(models: dict[str, Path], folder: Path, x: np.ndarray) -> Callable[[], object]:
+    """The backbone, then each head, without any daemon."""
+    backbone = _runner(models["backbone"], folder)
+    heads = [_runner(models[f"head_{head}"], folder) for head in HEADS]
+
+    def run() -> None:
+        feature = backbone.run({"input": x})
+        for head in heads:
+            head.run(feature)
+
+    return run
+
+
+def _call_each(client: Client, x: np.ndarray) -> None:
+    feature = dict(client.infer("backbone", {"input": x}))
+    for head in HEADS:
+        client.infer(f"head_{head}", feature)
 
 
 def _runner(path: Path, folder: Path) -> Runner:

@@ -1,17 +1,20 @@
 """Round trip of an identity model: what a call costs besides the computing.
 
-    python -m bench.roundtrip [--calls N] [--kib N]
+    python -m bench.roundtrip [--calls N] [--kib N] [--triton ENVIRONMENT] [--json FILE]
 
 Measures, by turns and in one run: Triton's Python client with the tensor in the message and by
 system shared memory, our own client (which chooses), and, as the floor, an empty handler on a
-bare grpcio server with the same message.
+bare grpcio server with the same message and with a small one. --triton adds the same calls to
+a running Triton server (bench/tritonserver.py says how to install it).
 """
 
 import argparse
+import contextlib
+import json
 import multiprocessing
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -23,6 +26,7 @@ from tritonclient.utils import shared_memory
 
 from bench.compare import alternate
 from bench.serving import repository, serve
+from bench.tritonserver import serve_identity
 from coexec.clients import Client
 
 
@@ -30,33 +34,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--kib", type=int, default=586, help="input size; 586 is 600 KB")
+    parser.add_argument("--triton", type=Path, help="a virtual environment with nvidia-pytriton")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
     arguments = parser.parse_args()
     x = np.random.default_rng(0).standard_normal((1, arguments.kib * 256)).astype(np.float32)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = repository(folder / "models", {"identity": _identity(folder, x.shape[1])})
-        with (
-            serve(folder / "daemon", "--model-repository", str(models)) as daemon,
-            daemon.client() as client,
-            Client(daemon.address) as own,
-            _BareServer(f"unix:{folder / 'bare.sock'}") as bare,
-        ):
-            result = own.infer("identity", {"x": x})
-            print(f"our client chose: {result.transport}")
-            times = alternate(
-                {
-                    "empty grpcio handler, message": bare(x),
-                    "triton client, message": _message(client, x),
-                    "triton client, shared memory": _shared(client, x),
-                    "our client": lambda: own.infer("identity", {"x": x}),
-                },
-                arguments.calls,
-                warmup=20,
+        with contextlib.ExitStack() as stack:
+            daemon = stack.enter_context(
+                serve(folder / "daemon", "--model-repository", str(models))
             )
-            client.unregister_system_shared_memory()
+            client = stack.enter_context(daemon.client())
+            own = stack.enter_context(Client(daemon.address))
+            bare = stack.enter_context(_BareServer(f"unix:{folder / 'bare.sock'}"))
+            print(f"our client chose: {own.infer('identity', {'x': x}).transport}")
+            regions = stack.enter_context(_regions(x.nbytes))
+            calls = {
+                "empty grpcio handler, message": bare(x),
+                "empty grpcio handler, 16 bytes": bare(x[:, :4]),
+                "triton client, message": _message(client, x),
+                "triton client, shared memory": _shared(client, x, regions),
+                "our client": lambda: own.infer("identity", {"x": x}),
+            }
+            if arguments.triton is not None:
+                (folder / "triton").mkdir()
+                peer = stack.enter_context(
+                    serve_identity(arguments.triton, folder / "triton", x.shape[1])
+                )
+                calls["tritonserver, message"] = _message(peer, x)
+                calls["tritonserver, shared memory"] = _shared(peer, x, regions)
+            times = alternate(calls, arguments.calls, warmup=20)
+    rows = []
     for label, values in times.items():
         cut = statistics.quantiles(values, n=100)
+        rows.append({"call": label, "p50_ms": cut[49], "p99_ms": cut[98]})
         print(f"{label:32} p50 {cut[49]:.2f} ms   p99 {cut[98]:.2f} ms")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1))
 
 
 def _identity(folder: Path, width: int) -> Path:
@@ -78,10 +93,24 @@ def _message(client: triton.InferenceServerClient, x: np.ndarray) -> Callable[[]
     return call
 
 
-def _shared(client: triton.InferenceServerClient, x: np.ndarray) -> Callable[[], object]:
-    regions = {}
-    for name in ("bench_in", "bench_out"):
-        regions[name] = shared_memory.create_shared_memory_region(name, f"/{name}", x.nbytes)
+@contextlib.contextmanager
+def _regions(size: int) -> Iterator[dict[str, object]]:
+    """Two system shared memory regions of `size` bytes each, by name."""
+    regions = {
+        name: shared_memory.create_shared_memory_region(name, f"/{name}", size)
+        for name in ("bench_in", "bench_out")
+    }
+    try:
+        yield regions
+    finally:
+        for region in regions.values():
+            shared_memory.destroy_shared_memory_region(region)
+
+
+def _shared(
+    client: triton.InferenceServerClient, x: np.ndarray, regions: dict[str, object]
+) -> Callable[[], object]:
+    for name in regions:
         client.register_system_shared_memory(name, f"/{name}", x.nbytes)
 
     def call() -> object:
