@@ -10,11 +10,13 @@ FOLDERS := kernels compiler scheduler daemon clients
 JOBS ?= $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-.PHONY: help setup build demo test test-python test-cpp check format bench coverage sanitize wheel clean
+.PHONY: help setup build demo test test-python test-cpp test-isa test-arm check format bench coverage sanitize wheel clean
 
 help:
 	@echo "make demo      see several pruned networks served together, with a report"
 	@echo "make test      build, then run every test"
+	@echo "make test-isa  every test once per instruction set that this CPU has"
+	@echo "make test-arm  C++ tests of the Arm build, under an emulator"
 	@echo "make check     lint, types, folder boundaries, formatting"
 	@echo "make bench     measure kernels, models and the daemon"
 	@echo "make sanitize  C++ tests under AddressSanitizer and UBSan"
@@ -45,6 +47,19 @@ test-cpp: build
 
 test-python: build
 	$(BIN)/python -m pytest
+
+test-isa: build
+	@for isa in $$($(BIN)/python -c "from coexec.kernels import _kernels; print(*_kernels.host_isas())"); do \
+	  echo "COEXEC_ISA=$$isa"; export COEXEC_ISA=$$isa; \
+	  $(MAKE) --no-print-directory test || exit 1; \
+	done
+
+test-arm: $(READY)
+	@sh cmake/arm_tools.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/arm -G Ninja --toolchain cmake/aarch64-linux-gnu.cmake -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O2 -DCOEXEC_TESTS=ON
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/arm
+	COEXEC_ISA=neon $(BIN)/ctest --test-dir build/arm -j $(JOBS) --output-on-failure
+	COEXEC_ISA=ref $(BIN)/ctest --test-dir build/arm -j $(JOBS) --output-on-failure
 
 check: build
 	$(BIN)/ruff check .

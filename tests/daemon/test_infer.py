@@ -152,20 +152,25 @@ def test_async_infer(client: triton.InferenceServerClient) -> None:
 
 
 def test_a_cancelled_call_is_noticed(client: triton.InferenceServerClient, daemon: Daemon) -> None:
-    x = np.ones((512, 512), np.float32)
+    # Inputs of their own, so that none is answered by another's job, and enough of them to keep
+    # the last one waiting.
+    inputs = [np.full((512, 512), i, np.float32) for i in range(24)]
     outcome: list[Any] = []
     before = _failures(client)
 
     def keep(result: Any, error: Any) -> None:
         outcome.append(error if result is None else None)
 
-    calls = [client.async_infer("slow", [tensor("t0", x)], keep) for _ in range(8)]
-    wait_for(lambda: daemon.metric("coexec_requests_in_flight") == 8, "the requests to arrive")
+    calls = [client.async_infer("slow", [tensor("t0", x)], keep) for x in inputs]
+    wait_for(
+        lambda: daemon.metric("coexec_requests_in_flight") + len(outcome) >= len(calls),
+        "the requests to arrive",
+    )
     calls[-1].cancel()
     wait_for(lambda: any(error is not None for error in outcome), "the cancelled call's end")
     cancelled = next(error for error in outcome if error is not None)
     assert "CANCELLED" in str(cancelled.status())
-    wait_for(lambda: len(outcome) == 8, "the others")
+    wait_for(lambda: len(outcome) == len(calls), "the others")
     assert sum(error is not None for error in outcome) == 1
     wait_for(lambda: _failures(client) == before + 1, "the daemon to count it")
     wait_for(lambda: daemon.metric("coexec_requests_in_flight") == 0, "the engine to drop it")
@@ -178,7 +183,8 @@ def _failures(client: triton.InferenceServerClient) -> int:
 
 def test_timeouts(client: triton.InferenceServerClient) -> None:
     slow = [tensor("t0", np.ones((512, 512), np.float32))]
-    with pytest.raises(InferenceServerException, match="Deadline Exceeded"):
+    # By the client's own clock, or refused by the daemon before that.
+    with pytest.raises(InferenceServerException, match=r"Deadline Exceeded|DEADLINE_EXCEEDED"):
         client.infer("slow", slow, client_timeout=0.002)
     with pytest.raises(InferenceServerException) as caught:
         client.infer("slow", slow, timeout=1)

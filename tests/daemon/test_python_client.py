@@ -69,7 +69,10 @@ def test_large_tensors_take_shared_memory_and_equal_the_message(
         message = plain.infer("slow", x)
     assert message.transport == "message"
     np.testing.assert_array_equal(shared["t40"], message["t40"])
-    np.testing.assert_array_equal(shared["t40"], np.maximum(x, 0))
+    expected = np.maximum(x.mean(axis=1, keepdims=True), 0)
+    np.testing.assert_allclose(
+        shared["t40"], np.broadcast_to(expected, x.shape), rtol=1e-3, atol=1e-5
+    )
 
 
 def test_a_large_output_of_any_shape(ours: Client) -> None:

@@ -206,6 +206,7 @@ def test_a_model_sent_with_the_request(
         ({"config": '{"sequenceBatching": {}}'}, "sequence_batching is not served"),
         ({"config": '{"output": [{"name": "z"}]}'}, "has the output 'z'; the model has y"),
         ({"config": '{"parameters": {"prune": {"stringValue": "?"}}}'}, "prune"),
+        ({"config": '{"parameters": {"tune": {"stringValue": "?"}}}'}, "there are fast, full"),
     ],
 )
 def test_refused_overrides(
@@ -224,6 +225,17 @@ def test_a_configuration_of_the_callers(caller: triton.InferenceServerClient) ->
     assert parameters["objective_us"].string_value == "30000000"
     caller.infer("identity", [tensor("x", X16)])
     caller.unload_model("identity")
+
+
+def test_tuned_on_load(caller: triton.InferenceServerClient) -> None:
+    rules = '{"prune": {"stringValue": "unstructured=0.8"}, "tune": {"stringValue": "fast"}}'
+    caller.load_model("mlp", config=f'{{"parameters": {rules}}}')
+    first = caller.infer("mlp", [tensor("x", X8)]).as_numpy("y")
+    caller.unload_model("mlp")
+    caller.load_model("mlp", config=f'{{"parameters": {rules}}}')  # by what was measured
+    again = caller.infer("mlp", [tensor("x", X8)]).as_numpy("y")
+    np.testing.assert_array_equal(first, again)
+    caller.load_model("mlp", config="{}")
 
 
 def test_pruned_on_load(caller: triton.InferenceServerClient) -> None:
