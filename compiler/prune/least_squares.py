@@ -64,12 +64,14 @@ class LeastSquares:
 
     def prune(self, rate: float, choose: ChooseMask) -> Array:
         """The weights after removing the share `rate`: in rounds, each removing what would raise
-        the error least and solving for the rest."""
+        the error least and solving for the rest. A choice made in rounds may end badly; what
+        magnitude alone would keep, solved for, is taken where its error is less."""
         density = np.count_nonzero(self._start) / self._start.size
         share = min(1.0, max(1.0 - rate, 1e-9) / max(density, 1e-9))
         rounds = [1.0 - density * share ** (turn / _ROUNDS) for turn in range(1, _ROUNDS)]
         *_, last = self.path([*(rounds if share < 1.0 else []), rate], choose)
-        return last
+        by_magnitude = self.solve(choose(self._start, rate), self._start).w
+        return min(last, by_magnitude, key=self.error)
 
     def path(self, rates: Sequence[float], choose: ChooseMask) -> Iterator[Array]:
         """The weights after each of the ascending rates, each found from the one before."""

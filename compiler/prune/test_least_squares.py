@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coexec.compiler.ir import Array
@@ -27,6 +27,7 @@ def _problem(rng: np.random.Generator, rows: int, columns: int) -> tuple[Array, 
     return w, LeastSquares(w, x @ x.T, y @ x.T, float(np.sum(y * y)))
 
 
+@example(9, 2, 0.6, _bcr, 221)
 @settings(deadline=None, max_examples=40)
 @given(
     st.integers(1, 20),
