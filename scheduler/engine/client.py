@@ -13,6 +13,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
+
 from coexec.protos import engine_pb2
 from coexec.scheduler import _core
 from coexec.scheduler.engine.framing import frame, read_message
@@ -191,6 +193,8 @@ class EngineProcess:
                 answer = self._waiting.get(reply.id)
                 if answer is not None and not answer.done():
                     answer.set_result(reply)
+        except (ConnectionError, DecodeError):  # asyncio reports here that a write failed, too
+            self.kill()
         finally:
             for answer in self._waiting.values():
                 if not answer.done():

@@ -1,6 +1,8 @@
 """The engine process from end to end, on small models."""
 
 import asyncio
+import contextlib
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -272,6 +274,17 @@ async def test_a_killed_engine_leaves_a_channel_that_a_new_one_can_use(tmp_path:
         np.testing.assert_array_equal(floats(reply), kept.view(np.float32).reshape(4, 64))
     finally:
         await again.close()
+
+
+async def test_asking_an_engine_that_has_just_died() -> None:
+    engine = await EngineProcess.start(_core.Channel(1 << 20, 1 << 20, 1 << 16))
+    engine.kill()
+    # Its end is there to be seen, but asyncio has not looked: the write fails first.
+    with contextlib.suppress(ChildProcessError):  # asyncio's thread was there before
+        os.waitid(os.P_PID, engine.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(EngineGoneError):
+        await engine.snapshot()
+    assert await engine.wait() == -signal.SIGKILL
 
 
 async def test_unloading_gives_the_memory_back(tmp_path: Path) -> None:
