@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from coexec.protos import engine_pb2
 from coexec.scheduler import _core
-from coexec.scheduler.engine.framing import frame, read_message
+from coexec.scheduler.engine.framing import FramingError, frame, read_message
 
 
 class EngineError(RuntimeError):
@@ -193,7 +193,7 @@ class EngineProcess:
                 answer = self._waiting.get(reply.id)
                 if answer is not None and not answer.done():
                     answer.set_result(reply)
-        except (ConnectionError, DecodeError):  # asyncio reports here that a write failed, too
+        except (FramingError, DecodeError):  # what follows cannot be read either
             self.kill()
         finally:
             for answer in self._waiting.values():

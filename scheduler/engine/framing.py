@@ -18,8 +18,8 @@ async def read_message(reader: asyncio.StreamReader) -> bytes:
         if length > MESSAGE_BYTES_MAX:
             raise FramingError(f"a control message of {length} bytes; at most {MESSAGE_BYTES_MAX}")
         return await reader.readexactly(length)
-    except (asyncio.IncompleteReadError, ConnectionResetError):
-        return b""
+    except (asyncio.IncompleteReadError, ConnectionResetError, BrokenPipeError):
+        return b""  # asyncio tells a reader also of a write that failed
 
 
 def frame(message: bytes) -> bytes:
