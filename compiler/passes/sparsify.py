@@ -5,6 +5,7 @@
             any of them uses; rows in their own order or sorted by mask, whichever is less
     csr     every non-zero, at the price of two: its column must be looked up
     pattern four taps of every 3x3 kernel that is not all zeros, when none has more
+    nm      one or two of every four inputs, when no row keeps more of any four; not in Conv
 
 A sparse layout is chosen when its work is below 0.7 of dense, as it gives up some of dense's
 regularity. Kernel selection may still find another faster; this only proposes."""
@@ -18,17 +19,24 @@ import numpy.typing as npt
 
 from coexec.compiler.ir import Array, Graph
 from coexec.compiler.passes.rewrite import PassReport
-from coexec.compiler.passes.weights import PATTERN_TAPS, as_matrix, sparse_weights
+from coexec.compiler.passes.weights import (
+    NM_GROUP,
+    NM_MOST,
+    PATTERN_TAPS,
+    as_matrix,
+    sparse_weights,
+)
 
 _CSR_PRICE = 2.0
 _PATTERN_PRICE = 1.2
+_NM_PRICE = 1.2
 _KEY_PRICE = 2.5  # of a score that is looked up, against one of a panel
 _SPARSE_SHARE_MAX = 0.7
 
 
 def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) -> dict[str, float]:
     """Multiply-adds per input column vector, weighted as above, for w[rows, columns]; kernel: the
-    last dims of what columns count, when they count a convolution's taps."""
+    last dims of a convolution's weight, whose columns count channels and taps."""
     mask = matrix != 0
     packed = np.packbits(mask, axis=1)
     order = np.lexsort(packed.T[::-1])
@@ -41,6 +49,11 @@ def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) ->
         taps = np.count_nonzero(mask.reshape(-1, 9), axis=1)
         if taps.max() <= PATTERN_TAPS:
             work["pattern"] = _PATTERN_PRICE * PATTERN_TAPS * float(np.count_nonzero(taps))
+    if not kernel and matrix.shape[1] >= NM_GROUP:
+        groups = np.pad(mask, ((0, 0), (0, -matrix.shape[1] % NM_GROUP))).reshape(-1, NM_GROUP)
+        most = int(np.count_nonzero(groups, axis=1).max(initial=0))
+        if most <= NM_MOST:
+            work["nm"] = _NM_PRICE * max(1, most) * len(groups)
     return work
 
 

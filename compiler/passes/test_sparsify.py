@@ -16,6 +16,9 @@ def _mask(kind: str, rows: int, columns: int, rng: np.random.Generator) -> Array
         return np.ones((rows, columns), bool)
     if kind == "scattered":
         return rng.random((rows, columns)) < 0.1
+    if kind == "two of four":
+        order = np.argsort(rng.random((rows, columns // 4, 4)), axis=2)
+        return np.asarray(order < 2).reshape(rows, columns)
     mask = np.zeros((rows, columns), bool)  # strips of 16 rows that share their columns
     for first in range(0, rows, 16):
         mask[first : first + 16, rng.random(columns) < 0.1] = True
@@ -24,7 +27,13 @@ def _mask(kind: str, rows: int, columns: int, rng: np.random.Generator) -> Array
 
 @pytest.mark.parametrize(
     ("kind", "layout"),
-    [("dense", "dense"), ("scattered", "csr"), ("strips", "bcr"), ("shuffled strips", "bcr")],
+    [
+        ("dense", "dense"),
+        ("scattered", "csr"),
+        ("strips", "bcr"),
+        ("shuffled strips", "bcr"),
+        ("two of four", "nm"),
+    ],
 )
 def test_the_layout_that_fits_the_zeros(kind: str, layout: str) -> None:
     b = Build()
@@ -69,9 +78,17 @@ def test_kernels_of_four_taps_are_a_pattern() -> None:
     assert "pattern" not in layout_work(w, 8)
 
 
+def test_groups_of_four_are_for_matrices() -> None:
+    matrix = np.tile([1.0, 0.0, 1.0, 0.0], (16, 8))
+    assert layout_work(matrix, 16)["nm"] == pytest.approx(1.2 * matrix.size / 2)
+    assert "nm" not in layout_work(matrix, 16, (1, 1))
+    matrix[3, 5] = 1.0
+    assert "nm" not in layout_work(matrix, 16)
+
+
 def test_work_is_counted_as_documented() -> None:
     matrix = np.zeros((8, 10), np.float32)
     matrix[0, 0] = matrix[7, 9] = 1.0
-    assert layout_work(matrix, 4) == {"dense": 80.0, "bcr": 8.0, "csr": 4.0}
+    assert layout_work(matrix, 4, (1, 1)) == {"dense": 80.0, "bcr": 8.0, "csr": 4.0}
     assert choose_layout({"dense": 100.0, "bcr": 71.0, "csr": 90.0}) == "dense"
     assert choose_layout({"dense": 100.0, "bcr": 69.0, "csr": 90.0}) == "bcr"

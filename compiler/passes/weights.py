@@ -12,6 +12,9 @@ from coexec.compiler.passes.linear import operand
 STRIP_ROWS = {"Conv": 8, "Gemm": 16, "LSTM": 16, "GRU": 16}
 
 
+# Inputs in a group of the nm layout, and the weights that may be left in it.
+NM_GROUP, NM_MOST = 4, 2
+
 # Taps of a 3x3 kernel that the pattern layout keeps.
 PATTERN_TAPS = 4
 

@@ -13,7 +13,7 @@ import numpy as np
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Array, Graph, Value
 from coexec.compiler.passes.weights import Weight, as_matrix
-from coexec.compiler.prune.kernel_mask import kgs_mask, pattern_mask
+from coexec.compiler.prune.kernel_mask import kgs_mask, nm_mask, pattern_mask
 from coexec.compiler.prune.latency import TimeVariants
 from coexec.compiler.prune.least_squares import ChooseMask
 from coexec.compiler.prune.mask import bcr_mask, unstructured_mask
@@ -30,7 +30,7 @@ _SLOWER_MAX = 1.1
 _TYPICAL_RATE = 0.9
 # A larger weight takes one strip by 64 columns: to rank it six times takes minutes.
 _MEASURED_WEIGHTS_MAX = 1 << 24
-_KERNEL_MASKS = {"pattern": pattern_mask, "kgs": kgs_mask}
+_KERNEL_MASKS = {"pattern": pattern_mask, "kgs": kgs_mask, "nm": nm_mask}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ class Plan:
     def mask(self) -> ChooseMask:
         """What the rule's scheme keeps of such a weight."""
         if self.rule.scheme in _KERNEL_MASKS:
-            of_kernels, shape = _KERNEL_MASKS[self.rule.scheme], self.weight.value.type.shape
+            of_kernels, matrix = _KERNEL_MASKS[self.rule.scheme], self.matrix
+            is_conv = self.weight.layer.op == "Conv"
+            shape = self.weight.value.type.shape if is_conv else matrix.shape
             return lambda matrix, rate: of_kernels(matrix.reshape(shape), rate).reshape(
                 matrix.shape
             )

@@ -11,7 +11,9 @@ from fnmatch import fnmatchcase
 from coexec.compiler.errors import CompileError
 from coexec.compiler.prune.kernel_mask import PATTERN_RATE_MIN
 
-SCHEMES = ("bcr", "unstructured", "pattern", "kgs", "dense")
+SCHEMES = ("bcr", "unstructured", "pattern", "kgs", "nm", "dense")
+# 2:4 and 1:4: what the nm layout stores.
+_NM_RATES = (0.5, 0.75)
 _FORMS = "write SCHEME=RATE, as in bcr=0.9, or LAYERS:SCHEME=RATE, as in 'head/*:bcr=0.8'"
 _BLOCK_FORM = "a block is ROWSxCOLUMNS, as in bcr=0.9@8x64"
 
@@ -102,8 +104,9 @@ def parse_rule(text: str) -> PruneRule:
     rate_text, at, block_text = rate_text.partition("@")
     block = _block(text, scheme, block_text) if at else None
     if not equals:
-        if scheme == "pattern":
-            raise CompileError(f"--prune {text!r}: pattern takes a rate, as in pattern=0.877")
+        if scheme in ("pattern", "nm"):
+            example = "pattern=0.877" if scheme == "pattern" else "nm=0.5"
+            raise CompileError(f"--prune {text!r}: {scheme} takes a rate, as in {example}")
         return PruneRule(scheme, None, layers)
     rate = _number(rate_text)
     if not 0.0 <= rate < 1.0:
@@ -115,6 +118,11 @@ def parse_rule(text: str) -> PruneRule:
         raise CompileError(
             f"--prune {text!r}: pattern keeps 4 of 9 taps at most: the rate is from "
             f"{PATTERN_RATE_MIN:.3f}, got {rate_text!r}"
+        )
+    if scheme == "nm" and rate not in _NM_RATES:
+        raise CompileError(
+            f"--prune {text!r}: nm keeps two of every four weights (nm=0.5) or one (nm=0.75), "
+            f"got {rate_text!r}"
         )
     return PruneRule(scheme, rate, layers, block)
 

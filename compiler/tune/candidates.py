@@ -83,8 +83,8 @@ def worth_measuring(
 
 
 def _layouts(work: dict[str, float]) -> list[str]:
-    """All but pattern, which few weights fit: those that the cost model knows it for."""
-    return [layout for layout in LAYOUTS if layout != "pattern" or layout in work]
+    """All but pattern and nm, which few weights fit: those that the cost model knows them for."""
+    return [layout for layout in LAYOUTS if layout not in ("pattern", "nm") or layout in work]
 
 
 def _work(layer: Layer, i: int) -> dict[str, float]:

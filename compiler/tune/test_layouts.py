@@ -116,7 +116,8 @@ def test_what_must_be_slow_is_not_measured() -> None:
     graph, layer, _ = gemm(0.95)
     candidates = layout_candidates(layer, [1])
     worth = {c.name: w for c, w in worth_measuring(candidates, FAST.work_max)}
-    assert worth == {"dense": True, "bcr": False, "csr": True}  # the present one always is
+    # The present one always is.
+    assert worth == {"dense": True, "bcr": False, "csr": True, "nm": False}
     choices = tune_layouts(graph, FAST, Tuning(None), judge(dense=30.0, csr=10.0))
     (note,) = (c.note for c in choices[layer.name].candidates if c.name == "bcr")
     assert "not measured" in note

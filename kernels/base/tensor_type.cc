@@ -25,7 +25,7 @@ constexpr std::array<DTypeRow, 14> kDTypes = {{{"none", 0},
                                                {"bf16", 2},
                                                {"f32", 4},
                                                {"f64", 8}}};
-constexpr std::array<const char*, 4> kLayouts = {"dense", "bcr", "csr", "pattern"};
+constexpr std::array<const char*, 5> kLayouts = {"dense", "bcr", "csr", "pattern", "nm"};
 
 }  // namespace
 
@@ -45,7 +45,7 @@ Layout LayoutFromName(std::string_view name) {
     if (name == kLayouts[i]) return static_cast<Layout>(i);
   }
   throw std::invalid_argument("unknown layout \"" + std::string(name) +
-                              "\": expected dense, bcr, csr or pattern");
+                              "\": expected dense, bcr, csr, pattern or nm");
 }
 
 int64_t TensorType::elements() const {

@@ -30,7 +30,7 @@ const char* Name(DType dtype);
 DType DTypeFromName(std::string_view name);
 
 // How the elements of a tensor are stored. kDense is row-major without padding.
-enum class Layout : uint8_t { kDense, kBcr, kCsr, kPattern };
+enum class Layout : uint8_t { kDense, kBcr, kCsr, kPattern, kNm };
 
 const char* Name(Layout layout);
 Layout LayoutFromName(std::string_view name);

@@ -42,12 +42,22 @@ struct Offsets {
   const uint8_t* at;
 };
 
+struct Four {
+  explicit Four(const float* x) : x((uint8x16_t)vec::Load(x)) {}
+  vec::F Pick(vec::I place) const {
+    const uint32x4_t bytes = ((uint32x4_t)place & 3u) * 0x04040404u + 0x03020100u;
+    return (vec::F)vqtbl1q_u8(x, (uint8x16_t)bytes);
+  }
+  uint8x16_t x;
+};
+
 }  // namespace
 }  // namespace coexec::kernels
 
 #include "kernels/gemm/bcr.inc"
 #include "kernels/gemm/csr.inc"
 #include "kernels/gemm/dense.inc"
+#include "kernels/gemm/nm.inc"
 
 namespace coexec::kernels {
 namespace {
@@ -71,6 +81,10 @@ void gemm_f32_bcr_neon(const GemmArgs& a) {
 
 void gemm_f32_csr_neon(const GemmArgs& a) {
   ForRows<4>(a.rows, [&]<int R>() { CsrRows<R>(a); });
+}
+
+void gemm_f32_nm_neon(const GemmArgs& a) {
+  ForRows<4>(a.rows, [&]<int R>() { NmRows<R>(a); });
 }
 
 }  // namespace coexec::kernels

@@ -11,12 +11,15 @@ namespace coexec::kernels {
 // on a few rows of x and a range of panels. Strides count elements.
 //
 // Every sum starts at +0 and runs in ascending k with fused multiply-add: one chain per element
-// for dense and csr, two for bcr (see below). Then bias, then residual, then the activation.
+// for dense, csr and nm, two for bcr (see below). Then bias, then residual, then the activation.
 // So all variants return the same bits, whatever the rows and panels of a call.
-constexpr int kDensePanel = 32;   // features per dense panel
-constexpr int kSparsePanel = 16;  // features per bcr or csr panel
-constexpr int kCsrWindow = 32;    // inputs that a step of a csr panel chooses from
-constexpr int kWeightSlack = 16;  // floats that a variant may read past the last weight
+constexpr int kDensePanel = 32;    // features per dense panel
+constexpr int kSparsePanel = 16;   // features per bcr, csr or nm panel
+constexpr int kCsrWindow = 32;     // inputs that a step of a csr panel chooses from
+constexpr int kNmGroup = 4;        // inputs of an nm group
+constexpr int kNmMost = 2;         // weights that a feature may have in a group
+constexpr int kNmWordPlaces = 16;  // two bits each
+constexpr int kWeightSlack = 16;   // floats that a variant may read past the last weight
 
 // A stretch of a bcr panel's kept inputs at which the same features have a weight.
 struct BcrRun {
@@ -27,8 +30,8 @@ struct BcrRun {
 // Where a sparse panel's parts begin.
 struct GemmPanel {
   int64_t value;  // into values; csr: into offsets too
-  int64_t input;  // into inputs_kept
-  int64_t run;    // bcr: into runs. csr: unused
+  int64_t input;  // into inputs_kept; nm: into places
+  int64_t run;    // bcr: into runs. Others: unused
 };
 
 // A packed weight. Layouts:
@@ -42,6 +45,10 @@ struct GemmPanel {
 //          input at offsets[step][16]. A lane with no weight in the window adds 0 times the
 //          window's first input. Windows start within x, and at most inputs - 32 if that is
 //          positive.
+//   nm     every feature has the same number of weights in each group of 4 inputs, at least one of
+//          them possibly 0: values[group][weight][16]. places[word][16] says, two bits a weight
+//          from the lowest on, which input of the group it is for. A last group of fewer inputs
+//          counts from inputs - 4, which is not negative.
 // values may be read up to kWeightSlack elements past its end.
 struct GemmWeights {
   int64_t inputs;
@@ -54,15 +61,19 @@ struct GemmWeights {
   const BcrRun* runs;
   const GemmPanel* begins;  // [panels + 1]
   const int32_t* order;     // [panels * 16] lane -> feature, -1: none; null: lane order
+  const uint32_t* places;   // nm
+  int32_t group_weights;    // nm: per feature, 1 or 2
 };
+
+constexpr int64_t NmGroups(int64_t inputs) { return (inputs + kNmGroup - 1) / kNmGroup; }
 
 struct GemmArgs {
   const GemmWeights* weights;
   int32_t panel_begin;
   int32_t panel_end;
   int32_t rows;  // 0 <= rows <= rows_max of the variant
-  // Input k of row r is at x[k * x_stride + r], x_stride >= rows (1 for one row); for csr it is
-  // at x[r * x_stride + k], x_stride >= inputs.
+  // Input k of row r is at x[k * x_stride + r], x_stride >= rows (1 for one row); for csr and nm it
+  // is at x[r * x_stride + k], x_stride >= inputs.
   const float* x;
   int64_t x_stride;
   const float* bias;      // [features] or null

@@ -31,6 +31,17 @@ bool SameBits(const float* a, const float* b, int64_t n) {
 // Random zeros as the layout has them: bcr drops rows and columns of blocks.
 Floats RandomWeight(Layout layout, int64_t features, int64_t inputs) {
   Floats w = check::RandomFloats(features * inputs, layout == Layout::kCsr ? 0.8 : 0.05);
+  if (layout == Layout::kNm) {
+    const int64_t most = check::RandomInt(1, kNmMost);
+    for (int64_t m = 0; m < features; ++m) {
+      for (int64_t k = 0, kept = 0; k < inputs; ++k) {
+        if (k % kNmGroup == 0) kept = 0;
+        float& value = w[static_cast<size_t>(m * inputs + k)];
+        if (check::RandomInt(0, 1) == 0 || kept == most) value = 0.0f;
+        kept += value != 0.0f;
+      }
+    }
+  }
   if (layout != Layout::kBcr) return w;
   const int64_t height = check::RandomInt(1, 20), width = check::RandomInt(1, 70);
   const int64_t keep_rows = check::RandomInt(3, 10), keep_columns = check::RandomInt(3, 10);
@@ -51,6 +62,11 @@ Floats RandomWeight(Layout layout, int64_t features, int64_t inputs) {
 
 PackedWeight Pack(Layout layout, const float* w, int64_t features, int64_t inputs) {
   if (layout == Layout::kDense) return pack::Dense(w, features, inputs);
+  if (layout == Layout::kNm) {
+    CHECK(pack::FitsNm(w, features, inputs), "features %lld inputs %lld",
+          static_cast<long long>(features), static_cast<long long>(inputs));
+    return pack::Nm(w, features, inputs);
+  }
   return layout == Layout::kBcr ? pack::Bcr(w, features, inputs) : pack::Csr(w, features, inputs);
 }
 
@@ -65,7 +81,7 @@ void TestVariant(const GemmVariant& variant, int64_t rows, int64_t features, int
   const auto exact = [&](int64_t n, int64_t length) {
     return n > 0 ? n * (length + pad) - pad : 0;
   };
-  const bool by_row = variant.layout == Layout::kCsr;
+  const bool by_row = variant.layout == Layout::kCsr || variant.layout == Layout::kNm;
   const Floats x = check::RandomFloats(
       std::max<int64_t>(0, by_row ? exact(rows, inputs) : exact(inputs, rows)), 0.1);
   const Floats bias = check::RandomFloats(features);
@@ -104,6 +120,7 @@ void TestVariants() {
     for (int64_t rows = 0; rows <= variant.rows_max; ++rows) {
       for (const int64_t features : {1, 15, 16, 17, 31, 32, 33, 47, 49, 64, 130, 288}) {
         for (const int64_t inputs : {0, 1, 2, 7, 31, 32, 33, 129}) {
+          if (variant.layout == Layout::kNm && inputs < kNmGroup) continue;
           TestVariant(variant, rows, features, inputs);
         }
       }
@@ -165,7 +182,7 @@ void TestWhole(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
 int main() {
   using namespace coexec::kernels;
   TestVariants();
-  for (const Layout layout : {Layout::kDense, Layout::kBcr, Layout::kCsr}) {
+  for (const Layout layout : {Layout::kDense, Layout::kBcr, Layout::kCsr, Layout::kNm}) {
     TestWhole(layout, 1, 300, 1000);
     TestWhole(layout, 4, 257, 129);
     TestWhole(layout, 130, 70, 1100);

@@ -76,9 +76,10 @@ std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t b
   return weight.Packed<const PackedWeight>(key, [&] {
     const std::shared_ptr<const std::byte> all = weight.Dense();
     const float* w = reinterpret_cast<const float*>(all.get()) + begin * inputs;
-    const auto form = layout == Layout::kDense ? pack::Dense
-                      : layout == Layout::kBcr ? pack::Bcr
-                                               : pack::Csr;
+    const auto form = layout == Layout::kBcr                                       ? pack::Bcr
+                      : layout == Layout::kCsr                                     ? pack::Csr
+                      : layout == Layout::kNm && pack::FitsNm(w, features, inputs) ? pack::Nm
+                                                                                   : pack::Dense;
     return std::make_shared<const PackedWeight>(form(w, features, inputs));
   });
 }

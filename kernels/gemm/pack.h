@@ -13,12 +13,12 @@ struct PackedWeight {
   GemmWeights weights = {};
   Layout layout = Layout::kDense;
   int64_t macs = 0;  // multiply-adds per row of x, padding included
-  Buffer values, inputs_kept, offsets, runs, begins, order;
+  Buffer values, inputs_kept, offsets, runs, begins, order, places;
 };
 
 // Rows [begin, begin + features) of `weight` read as a matrix of rows of `inputs` elements,
-// packed for its layout. Held by the constant: equal requests share one form. A sparse weight
-// with 2^16 inputs or more is packed dense.
+// packed for its layout. Held by the constant: equal requests share one form. A bcr or csr
+// weight with 2^16 inputs or more is packed dense, and so is an nm weight that does not fit.
 std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t begin,
                                                int64_t features, int64_t inputs);
 
@@ -37,6 +37,10 @@ namespace pack {
 PackedWeight Dense(const float* w, int64_t features, int64_t inputs);
 PackedWeight Bcr(const float* w, int64_t features, int64_t inputs);
 PackedWeight Csr(const float* w, int64_t features, int64_t inputs);
+PackedWeight Nm(const float* w, int64_t features, int64_t inputs);  // of a weight that FitsNm
+
+// Are there at most kNmMost weights in every group?
+bool FitsNm(const float* w, int64_t features, int64_t inputs);
 
 }  // namespace pack
 }  // namespace coexec::kernels

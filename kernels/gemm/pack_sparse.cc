@@ -53,7 +53,9 @@ PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t feat
                     packed.offsets.as<uint8_t>(),
                     packed.runs.as<BcrRun>(),
                     packed.begins.as<GemmPanel>(),
-                    order.empty() ? nullptr : packed.order.as<int32_t>()};
+                    order.empty() ? nullptr : packed.order.as<int32_t>(),
+                    nullptr,
+                    0};
   return packed;
 }
 

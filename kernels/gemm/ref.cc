@@ -83,4 +83,27 @@ void gemm_f32_csr_ref(const GemmArgs& a) {
   }
 }
 
+void gemm_f32_nm_ref(const GemmArgs& a) {
+  const GemmWeights& w = *a.weights;
+  for (int64_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+    for (int lane = 0; lane < kSparsePanel; ++lane) {
+      const int64_t m = FeatureAt(w, panel * kSparsePanel + lane);
+      if (m < 0) continue;
+      for (int32_t r = 0; r < a.rows; ++r) {
+        const float* value = w.values + w.begins[panel].value + lane;
+        const uint32_t* places = w.places + w.begins[panel].input + lane;
+        float sum = 0.0f;
+        for (int64_t slot = 0; slot < NmGroups(w.inputs) * w.group_weights; ++slot) {
+          const int64_t at = slot / w.group_weights * kNmGroup;
+          const int64_t first = at < w.inputs - kNmGroup ? at : w.inputs - kNmGroup;
+          const uint32_t word = places[slot / kNmWordPlaces * kSparsePanel];
+          const int64_t k = first + (word >> 2 * (slot % kNmWordPlaces) & 3);
+          sum = __builtin_fmaf(a.x[r * a.x_stride + k], value[slot * kSparsePanel], sum);
+        }
+        Store(a, r, m, sum);
+      }
+    }
+  }
+}
+
 }  // namespace coexec::kernels

@@ -17,6 +17,10 @@ GemmFn gemm_f32_csr_ref;
 GemmFn gemm_f32_csr_avx2;
 GemmFn gemm_f32_csr_avx512;
 GemmFn gemm_f32_csr_neon;
+GemmFn gemm_f32_nm_ref;
+GemmFn gemm_f32_nm_avx2;
+GemmFn gemm_f32_nm_avx512;
+GemmFn gemm_f32_nm_neon;
 
 constexpr auto kVariants = BuiltRows([] {
   return std::to_array<GemmVariant>({
@@ -29,9 +33,13 @@ constexpr auto kVariants = BuiltRows([] {
       {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, 8},
       {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, 4},
       {"gemm_f32_csr_neon", gemm_f32_csr_neon, kNeon, Layout::kCsr, 4},
+      {"gemm_f32_nm_avx512", gemm_f32_nm_avx512, kAvx2Fma | kAvx512, Layout::kNm, 8},
+      {"gemm_f32_nm_avx2", gemm_f32_nm_avx2, kAvx2Fma, Layout::kNm, 4},
+      {"gemm_f32_nm_neon", gemm_f32_nm_neon, kNeon, Layout::kNm, 4},
       {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, 16},
       {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, 16},
       {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, 16},
+      {"gemm_f32_nm_ref", gemm_f32_nm_ref, kBaseline, Layout::kNm, 16},
   });
 });
 

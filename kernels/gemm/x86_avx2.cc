@@ -49,12 +49,19 @@ struct Offsets {
   __m256i at;
 };
 
+struct Four {
+  explicit Four(const float* x) : x(_mm256_broadcast_ps(reinterpret_cast<const __m128*>(x))) {}
+  vec::F Pick(vec::I place) const { return _mm256_permutevar_ps(x, (__m256i)place); }
+  __m256 x;
+};
+
 }  // namespace
 }  // namespace coexec::kernels
 
 #include "kernels/gemm/bcr.inc"
 #include "kernels/gemm/csr.inc"
 #include "kernels/gemm/dense.inc"
+#include "kernels/gemm/nm.inc"
 
 namespace coexec::kernels {
 
@@ -104,6 +111,21 @@ void gemm_f32_csr_avx2(const GemmArgs& a) {
       return CsrRows<3>(a);
     case 4:
       return CsrRows<4>(a);
+    default:
+      return;
+  }
+}
+
+void gemm_f32_nm_avx2(const GemmArgs& a) {
+  switch (a.rows) {
+    case 1:
+      return NmRows<1>(a);
+    case 2:
+      return NmRows<2>(a);
+    case 3:
+      return NmRows<3>(a);
+    case 4:
+      return NmRows<4>(a);
     default:
       return;
   }

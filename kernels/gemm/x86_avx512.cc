@@ -46,12 +46,19 @@ struct Offsets {
   __m512i at;
 };
 
+struct Four {
+  explicit Four(const float* x) : x(_mm512_broadcast_f32x4(_mm_loadu_ps(x))) {}
+  vec::F Pick(vec::I place) const { return _mm512_permutevar_ps(x, (__m512i)place); }
+  __m512 x;
+};
+
 }  // namespace
 }  // namespace coexec::kernels
 
 #include "kernels/gemm/bcr.inc"
 #include "kernels/gemm/csr.inc"
 #include "kernels/gemm/dense.inc"
+#include "kernels/gemm/nm.inc"
 
 namespace coexec::kernels {
 
@@ -135,6 +142,29 @@ void gemm_f32_csr_avx512(const GemmArgs& a) {
       return CsrRows<7>(a);
     case 8:
       return CsrRows<8>(a);
+    default:
+      return;
+  }
+}
+
+void gemm_f32_nm_avx512(const GemmArgs& a) {
+  switch (a.rows) {
+    case 1:
+      return NmRows<1>(a);
+    case 2:
+      return NmRows<2>(a);
+    case 3:
+      return NmRows<3>(a);
+    case 4:
+      return NmRows<4>(a);
+    case 5:
+      return NmRows<5>(a);
+    case 6:
+      return NmRows<6>(a);
+    case 7:
+      return NmRows<7>(a);
+    case 8:
+      return NmRows<8>(a);
     default:
       return;
   }

@@ -10,7 +10,7 @@ _DTYPES = {
     "bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64",
     "string", "opaque",
 }  # fmt: skip
-LAYOUTS = ("dense", "bcr", "csr", "pattern")
+LAYOUTS = ("dense", "bcr", "csr", "pattern", "nm")
 _BYTES_MAX = 1 << 40
 ONNX_RUNTIME = "OnnxRuntime"
 
