@@ -51,24 +51,23 @@ def tune_layouts(
         key = layer_key(layer) + "".join(f"-{i}" for i in operands if i not in free)
         candidates = layout_candidates(layer, free)
         choice = tuning.find(key, effort.name if effort else "")
+        if choice is not None and choice.taken not in {c.name for c in candidates}:
+            choice = None  # it was made by a build with other layouts
         if choice is None and effort is not None:
             choice = _measured(layer, candidates, effort, race)
             tuning.keep(key, choice)
-        if choice is not None and _apply(layer, candidates, choice):
+        if choice is not None:
+            _apply(layer, candidates, choice)
             choices[layer.name] = choice
     return choices
 
 
-def _apply(layer: Layer, candidates: list[LayoutCandidate], choice: Choice) -> bool:
-    """False when the choice names no candidate of this build, which then stays as it is."""
-    taken = next((c for c in candidates if c.name == choice.taken), None)
-    if taken is None:
-        return False
+def _apply(layer: Layer, candidates: list[LayoutCandidate], choice: Choice) -> None:
+    taken = next(c for c in candidates if c.name == choice.taken)
     for i, layout in taken.layouts:
         value = layer.inputs[i]
         assert value is not None
         value.type = replace(value.type, layout=layout)
-    return True
 
 
 def _measured(

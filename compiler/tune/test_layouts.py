@@ -145,8 +145,12 @@ def test_a_choice_of_another_build_is_not_followed() -> None:
     graph, layer, w = gemm(0.8)
     tuning = Tuning(None)
     tuning.keep(layer_key(layer), Choice([Candidate("tiles")], "tiles", "full"))
-    assert tune_layouts(graph, FAST, tuning) == {}
+    assert tune_layouts(graph, None, tuning) == {}
     assert w.type.layout == "dense"
+    tune_layouts(graph, FULL, tuning, judge(dense=30.0, bcr=20.0, csr=10.0))
+    assert w.type.layout == "csr"
+    found = tuning.find(layer_key(layer), "full")
+    assert found is not None and found.taken == "csr"
 
 
 def _f32(values: list[Any]) -> Array:

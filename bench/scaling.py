@@ -1,0 +1,91 @@
+"""What zeros and cores are worth, against coexec itself: on one network, on one machine.
+
+    python -m bench.scaling [--network NAME] [--rounds N] [--json FILE]
+
+First the dense network over the same pruned by bcr, at rising shares of zeros: the break-even is
+the least share from which on it is faster. Then one core over two, dense and with 90 % zeros.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import zoo
+from bench.compare import alternate, ratio
+from coexec.compiler.describe import random_inputs
+from coexec.compiler.pipeline import CompileOptions, compile_model
+from coexec.compiler.prune import parse_rule
+from coexec.kernels.program import format
+from coexec.kernels.program.format import CompiledModel
+from coexec.kernels.program.runner import Runner
+
+ZEROS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+# Blocks are given, not measured, so that all shares and runs compare the same thing.
+BLOCK = "8x64"
+MANY_ZEROS = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """ms: medians of what is compared; ratio: how many times faster the second is."""
+
+    compared: str
+    first_ms: float
+    second_ms: float
+    ratio: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="resnet50", choices=sorted(zoo.ZOO))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        path = zoo.write(arguments.network, folder)
+        dense = _compiled(path, folder, 0.0)
+        rows = []
+        for zeros in ZEROS:
+            runners = {"dense": Runner(dense), "bcr": Runner(_compiled(path, folder, zeros))}
+            rows.append(_measure(f"dense over bcr={zeros:g}", runners, dense, arguments.rounds))
+        faster = [row.ratio > 1.0 for row in rows]
+        wins = [z for i, z in enumerate(ZEROS) if all(faster[i:])]
+        print(f"break-even: {f'{wins[0]:.0%}' if wins else 'above the largest share'} of zeros")
+        for zeros in (0.0, MANY_ZEROS):
+            model = dense if zeros == 0.0 else _compiled(path, folder, zeros)
+            runners = {"one core": Runner(model, 1), "two cores": Runner(model, 2)}
+            name = f"one core over two, {f'bcr={zeros:g}' if zeros else 'dense'}"
+            rows.append(_measure(name, runners, model, arguments.rounds))
+    if arguments.json:
+        facts = {"network": arguments.network, "break_even": wins[0] if wins else None}
+        text = json.dumps({"rows": [asdict(row) for row in rows], **facts}, indent=1)
+        arguments.json.write_text(text)
+
+
+def _compiled(path: Path, folder: Path, zeros: float) -> CompiledModel:
+    rules = [parse_rule(f"bcr={zeros:g}@{BLOCK}")] if zeros else []
+    target = folder / f"{zeros:g}.coexec"
+    compile_model(path, target, CompileOptions(prune=rules, profile=False))
+    return format.load(target)
+
+
+def _measure(name: str, runners: dict[str, Runner], model: CompiledModel, rounds: int) -> Row:
+    feed: dict[str, Any] = random_inputs(model.program)
+    times = alternate({key: lambda r=r: r.run(feed) for key, r in runners.items()}, rounds)
+    first, second = times
+    medians = [statistics.median(times[key]) for key in (first, second)]
+    row = Row(name, *medians, ratio(times, first, second))
+    print(
+        f"{row.compared:32}{row.first_ms:9.2f} ms{row.second_ms:9.2f} ms{row.ratio:7.2f}x",
+        flush=True,
+    )
+    return row
+
+
+if __name__ == "__main__":
+    main()
