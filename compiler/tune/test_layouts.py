@@ -150,7 +150,8 @@ def test_a_choice_of_another_build_is_not_followed() -> None:
     tune_layouts(graph, FULL, tuning, judge(dense=30.0, bcr=20.0, csr=10.0))
     assert w.type.layout == "csr"
     found = tuning.find(layer_key(layer), "full")
-    assert found is not None and found.taken == "csr"
+    assert found is not None
+    assert found.taken == "csr"
 
 
 def _f32(values: list[Any]) -> Array:
