@@ -17,6 +17,7 @@ struct PatternVariant {
   PatternFn* fn;
   PatternFinishFn* finish;
   IsaSet needs;
+  int tile_places;  // the widest tile the registers hold
 };
 
 // Variants in this binary, best first; the last is the reference.
@@ -25,35 +26,42 @@ const PatternVariant& PickPattern(IsaSet host = HostIsa());
 
 // Weights [filters, channels, 3, 3] whose kernels have at most four taps: Niu et al., PatDNN,
 // arXiv 2001.00138, sections 4 and 5. Kernels that are all zeros are gone; the others keep four
-// values. Channels are cut into blocks whose pixels fit a first-level cache, and inside a block
-// filters are ordered by how many kernels they have there. The form does not depend on the image.
+// values. Filters are cut into blocks of about equal size whose sums fit a first-level cache,
+// channels into ranges whose pixels do. Inside a block and range, the kernels of one channel and
+// pattern are a group, and groups are ordered by how many kernels they have. The form does not
+// depend on the image.
 class PatternMatrix {
  public:
   static constexpr int64_t kTaps = 9;
-  static constexpr int64_t kBlockChannels = 12;
+  static constexpr int64_t kBlockFilters = 256;
+  static constexpr int64_t kRangeChannels = 32;
 
   // Throws std::invalid_argument for a kernel of more than four taps.
   PatternMatrix(int64_t filters, int64_t channels, const float* w);
 
   // Every pattern's taps, (ky, kx) as 3 ky + kx, ascending.
   const std::vector<std::array<uint8_t, 4>>& patterns() const { return patterns_; }
-  int64_t blocks() const { return static_cast<int64_t>(blocks_.size()); }
-  // Fills what describes the weights of a block.
-  void SetBlock(int64_t block, PatternArgs& args) const;
-  int64_t kernels() const { return static_cast<int64_t>(kernels_.size()); }
+  int64_t blocks() const { return blocks_; }
+  int64_t ranges() const { return ranges_; }
+  int64_t block_begin(int64_t block) const { return filters_ * block / blocks_; }
+  int64_t block_filters() const { return (filters_ + blocks_ - 1) / blocks_; }  // at most
+  // Fills what describes the weights of a block and range.
+  void SetPart(int64_t block, int64_t range, PatternArgs& args) const;
+  int64_t kernels() const { return static_cast<int64_t>(rows_.size()); }
 
  private:
-  struct Block {
-    size_t runs, run_count, rows, kernels;
+  struct Part {
+    size_t runs, run_count, groups, kernels;
   };
   uint8_t PatternOf(const float* kernel);
-  void AddBlock(int64_t filters, int64_t channels, int64_t begin, const float* w);
+  void AddPart(int64_t block, int64_t range, const float* w);
 
+  int64_t filters_, channels_, blocks_, ranges_;
   std::vector<std::array<uint8_t, 4>> patterns_;
-  std::vector<Block> blocks_;
+  std::vector<Part> parts_;
   std::vector<PatternRun> runs_;
-  std::vector<int32_t> rows_;
-  std::vector<PatternKernel> kernels_;
+  std::vector<PatternGroup> groups_;
+  std::vector<uint8_t> rows_;
   std::vector<float> values_;
 };
 

@@ -17,9 +17,13 @@ uint32_t TapsOf(const float* kernel) {
 
 }  // namespace
 
-PatternMatrix::PatternMatrix(int64_t filters, int64_t channels, const float* w) {
-  for (int64_t begin = 0; begin < channels; begin += kBlockChannels) {
-    AddBlock(filters, channels, begin, w);
+PatternMatrix::PatternMatrix(int64_t filters, int64_t channels, const float* w)
+    : filters_(filters),
+      channels_(channels),
+      blocks_(std::max<int64_t>(1, (filters + kBlockFilters - 1) / kBlockFilters)),
+      ranges_((channels + kRangeChannels - 1) / kRangeChannels) {
+  for (int64_t block = 0; block < blocks_; ++block) {
+    for (int64_t range = 0; range < ranges_; ++range) AddPart(block, range, w);
   }
 }
 
@@ -46,39 +50,48 @@ uint8_t PatternMatrix::PatternOf(const float* kernel) {
   return static_cast<uint8_t>(patterns_.size() - 1);
 }
 
-void PatternMatrix::AddBlock(int64_t filters, int64_t channels, int64_t begin, const float* w) {
-  const int64_t end = std::min(channels, begin + kBlockChannels);
-  const auto kernel = [&](int64_t m, int64_t c) { return w + (m * channels + c) * kTaps; };
-  std::map<int32_t, std::vector<int32_t>> by_count;
-  for (int64_t m = 0; m < filters; ++m) {
-    int32_t count = 0;
-    for (int64_t c = begin; c < end; ++c) count += TapsOf(kernel(m, c)) != 0 ? 1 : 0;
-    // The first block also sets the sums it adds nothing to.
-    if (count > 0 || begin == 0) by_count[count].push_back(static_cast<int32_t>(m));
+void PatternMatrix::AddPart(int64_t block, int64_t range, const float* w) {
+  struct Kernel {
+    uint8_t row;
+    const float* taps;
+  };
+  struct Group {
+    PatternGroup name;
+    std::vector<Kernel> kernels;
+  };
+  std::map<size_t, std::vector<Group>> by_count;
+  const int64_t begin = range * kRangeChannels;
+  for (int64_t c = begin; c < std::min(channels_, begin + kRangeChannels); ++c) {
+    std::map<uint8_t, std::vector<Kernel>> by_pattern;
+    for (int64_t m = block_begin(block); m < block_begin(block + 1); ++m) {
+      const float* taps = w + (m * channels_ + c) * kTaps;
+      if (TapsOf(taps) == 0) continue;
+      by_pattern[PatternOf(taps)].push_back({static_cast<uint8_t>(m - block_begin(block)), taps});
+    }
+    for (auto& [pattern, kernels] : by_pattern) {
+      by_count[kernels.size()].push_back({{static_cast<uint8_t>(c - begin), pattern}, kernels});
+    }
   }
-  blocks_.push_back({runs_.size(), by_count.size(), rows_.size(), kernels_.size()});
-  for (const auto& [count, rows] : by_count) {
-    runs_.push_back({static_cast<int32_t>(rows.size()), count});
-    rows_.insert(rows_.end(), rows.begin(), rows.end());
-    for (const int32_t m : rows) {
-      for (int64_t c = begin; c < end; ++c) {
-        const float* taps = kernel(m, c);
-        if (TapsOf(taps) == 0) continue;
-        kernels_.push_back({static_cast<uint8_t>(c - begin), PatternOf(taps)});
-        for (const uint8_t tap : patterns_[kernels_.back().pattern]) values_.push_back(taps[tap]);
+  parts_.push_back({runs_.size(), by_count.size(), groups_.size(), rows_.size()});
+  for (const auto& [count, groups] : by_count) {
+    runs_.push_back({static_cast<int32_t>(groups.size()), static_cast<int32_t>(count)});
+    for (const Group& group : groups) {
+      groups_.push_back(group.name);
+      for (const Kernel& kernel : group.kernels) {
+        rows_.push_back(kernel.row);
+        for (const uint8_t tap : patterns_[group.name.pattern]) values_.push_back(kernel.taps[tap]);
       }
     }
   }
 }
 
-void PatternMatrix::SetBlock(int64_t block, PatternArgs& args) const {
-  const Block& b = blocks_[static_cast<size_t>(block)];
-  args.runs = runs_.data() + b.runs;
-  args.run_count = static_cast<int32_t>(b.run_count);
-  args.rows = rows_.data() + b.rows;
-  args.kernels = kernels_.data() + b.kernels;
-  args.values = values_.data() + 4 * b.kernels;
-  args.first = block == 0;
+void PatternMatrix::SetPart(int64_t block, int64_t range, PatternArgs& args) const {
+  const Part& part = parts_[static_cast<size_t>(block * ranges_ + range)];
+  args.runs = runs_.data() + part.runs;
+  args.run_count = static_cast<int32_t>(part.run_count);
+  args.groups = groups_.data() + part.groups;
+  args.rows = rows_.data() + part.kernels;
+  args.values = values_.data() + 4 * part.kernels;
 }
 
 }  // namespace coexec::kernels

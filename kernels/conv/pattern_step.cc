@@ -1,33 +1,34 @@
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_step.h"
+#include "kernels/conv/dense_planes.h"
 #include "kernels/conv/geometry.h"
 #include "kernels/conv/pattern.h"
 
 namespace coexec::kernels {
 namespace {
 
-constexpr int64_t kLine = 16;         // floats of a cache line
-constexpr int64_t kTilePixels = 128;  // eight of the widest vectors
-constexpr int64_t kPlanesMost = PatternMatrix::kTaps;
+constexpr int64_t kFloat = sizeof(float);
+constexpr int64_t kLine = 16;  // floats of a cache line
+// The sums of a turn should stay in a core's first-level cache beside the pixels.
+constexpr int64_t kSumBytes = 16 << 10;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
 
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-int64_t Share(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
 
-// Output pixels are worked off in tiles a vector or half of one wide. The pixels of a tile that
-// the taps of a block of channels meet are copied side by side, once per kernel column (and per
-// kernel row, unless rows are a stride of 1 apart), so that whatever taps a kernel has, it finds
-// them as whole, aligned vectors in the first-level cache.
+// A band of the padded image is copied into planes (DensePlanes) in which a tap is a constant
+// offset. A block of filters goes over a band in turns of as many places as the first-level cache
+// has room for sums. Threads take whole bands of whole blocks.
 class PatternStep final : public Step {
  public:
   PatternStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(PickPattern()),
-        fill_(Pick(FillVariants()).fn),
+        planes_(shape, variant_.tile_places),
         weights_(spec.constants[1]->Packed<const PatternMatrix>(
             "conv/pattern",
             [&] {
@@ -37,146 +38,115 @@ class PatternStep final : public Step {
             })),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {
-    const int64_t wide = shape.out_w / kLine;
-    const int64_t rest = shape.out_w % kLine;
-    const int64_t rest_pitch = rest == 0 ? 0 : rest <= kLine / 2 ? kLine / 2 : kLine;
-    for (int64_t i = 0; i < wide; ++i) AddColumn(i * kLine, kLine, kLine);
-    if (rest > 0) AddColumn(wide * kLine, rest, rest_pitch);
-    // Along the rows: neighbours share cache lines of the input.
-    std::stable_sort(tiles_.begin(), tiles_.end(),
-                     [](const Tile& a, const Tile& b) { return a.row < b.row; });
+    const std::vector<int32_t>& offsets = planes_.offsets();
+    for (const auto& pattern : weights_->patterns()) {
+      PatternTaps& taps = taps_.emplace_back();
+      for (size_t t = 0; t < 4; ++t) taps.offsets[t] = offsets[pattern[t]];
+    }
+    channel_stride_ = shape.in_channels == 1 ? 0 : offsets[PatternMatrix::kTaps] - offsets[0];
+    const int64_t tile = variant_.tile_places;
+    const int64_t tile_bytes = std::max<int64_t>(1, weights_->block_filters()) * tile * kFloat;
+    turn_places_ = std::max<int64_t>(1, kSumBytes / tile_bytes) * tile;
+    sums_stride_ = RoundUp(turn_places_, kLine);
   }
 
   std::string kernel() const override { return variant_.name; }
   int64_t scratch_bytes(int threads) const override { return threads * part_bytes(); }
 
   void Run(const StepContext& context) const override {
-    const auto tiles = static_cast<int64_t>(tiles_.size());
-    const int64_t flops = 8 * weights_->kernels() * kTilePixels;
-    ParallelFor(context.team, shape_.batch * tiles, kThreadFlops / std::max<int64_t>(1, flops) + 1,
+    const int64_t items = shape_.batch * planes_.bands() * weights_->blocks();
+    if (shape_.out_pixels() == 0) return;
+    const int64_t flops = 8 * weights_->kernels() * shape_.batch * shape_.out_pixels() / items;
+    ParallelFor(context.team, items, kThreadFlops / std::max<int64_t>(1, flops) + 1,
                 [&](int64_t begin, int64_t end, int part) {
                   auto* scratch = reinterpret_cast<float*>(context.scratch + part * part_bytes());
                   for (int64_t i = begin; i < end; ++i) {
-                    RunTile(context, i / tiles, tiles_[static_cast<size_t>(i % tiles)], scratch);
+                    const int64_t band = i / weights_->blocks();
+                    if (i == begin || i % weights_->blocks() == 0) Fill(context, band, scratch);
+                    RunBlock(context, band, i % weights_->blocks(), scratch);
                   }
                 });
   }
 
  private:
-  struct Tile {
-    int64_t row, column, rows, columns, pitch;
-  };
-  // Where the planes of a channel come from, and where its taps find them.
-  struct Patch {
-    Plane planes[kPlanesMost];
-    int64_t plane_count;
-    int64_t plane_floats;
-    uint16_t offsets[PatternMatrix::kTaps];
-  };
-
-  bool rows_shared() const { return shape_.stride_h == 1 && shape_.dilation_h == 1; }
-  int64_t patch_floats() const {
-    const int64_t plane = rows_shared() ? kTilePixels + 2 * kLine : kTilePixels + kLine;
-    // A tile whose rows do not fill its last vector reads past its last plane.
-    return PatternMatrix::kBlockChannels * (rows_shared() ? 3 : 9) * plane + kLine;
+  // Tiles are read whole: past the last place there is room for one.
+  int64_t planes_bytes() const {
+    return RoundUp(planes_.scratch_bytes() + (variant_.tile_places + kLine) * kFloat, 64);
   }
   int64_t part_bytes() const {
-    return (patch_floats() + shape_.out_channels * kTilePixels) * int64_t{sizeof(float)};
+    return planes_bytes() + weights_->block_filters() * sums_stride_ * kFloat;
   }
 
-  // Rows in tiles of about equal height.
-  void AddColumn(int64_t column, int64_t columns, int64_t pitch) {
-    if (shape_.out_h == 0) return;
-    const int64_t rows = Share(shape_.out_h, Share(shape_.out_h, kTilePixels / pitch));
-    for (int64_t row = 0; row < shape_.out_h; row += rows) {
-      tiles_.push_back({row, column, std::min(rows, shape_.out_h - row), columns, pitch});
-    }
+  // `band` counts over all images.
+  void Fill(const StepContext& context, int64_t band, float* planes) const {
+    const float* image =
+        context.in<float>(0) + band / planes_.bands() * shape_.in_channels * shape_.in_pixels();
+    planes_.Fill(band % planes_.bands(), 0, shape_.in_channels, image, planes);
   }
 
-  Patch PatchOf(const Tile& tile) const {
-    const ConvShape& s = shape_;
-    Patch patch{};
-    const int64_t kernel_rows = rows_shared() ? 1 : s.kernel_h;
-    const int64_t rows = tile.rows + (rows_shared() ? 2 : 0);
-    patch.plane_floats = RoundUp(rows * tile.pitch, kLine);
-    for (int64_t ky = 0; ky < kernel_rows; ++ky) {
-      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
-        patch.planes[patch.plane_count++] =
-            PlaneOf(s, tile.row * s.stride_h + ky * s.dilation_h - s.pad_top,
-                    tile.column * s.stride_w + kx * s.dilation_w - s.pad_left, rows, tile.pitch);
-      }
-    }
-    for (int64_t t = 0; t < PatternMatrix::kTaps; ++t) {
-      const int64_t ky = t / s.kernel_w, kx = t % s.kernel_w;
-      patch.offsets[t] = static_cast<uint16_t>(
-          rows_shared() ? kx * patch.plane_floats + ky * tile.pitch : t * patch.plane_floats);
-    }
-    return patch;
-  }
-
-  void Fill(const Patch& patch, const float* image, int64_t begin, int64_t end, float* out) const {
-    for (int64_t i = 0; i < patch.plane_count; ++i) {
-      FillArgs args = patch.planes[i].args;
-      args.in = image + begin * shape_.in_pixels() + patch.planes[i].in_at;
-      args.out = out + i * patch.plane_floats;
-      for (int64_t c = begin; c < end; ++c) {
-        fill_(args);
-        args.in += shape_.in_pixels();
-        args.out += patch.plane_count * patch.plane_floats;
-      }
-    }
-  }
-
-  void RunTile(const StepContext& context, int64_t image, const Tile& tile, float* scratch) const {
-    const Patch patch = PatchOf(tile);
-    uint64_t taps[256];
-    const auto& patterns = weights_->patterns();
-    for (size_t i = 0; i < patterns.size(); ++i) {
-      taps[i] = 0;
-      for (size_t t = 4; t-- > 0;) taps[i] = taps[i] << 16 | patch.offsets[patterns[i][t]];
-    }
+  void RunBlock(const StepContext& context, int64_t band, int64_t block, float* planes) const {
+    const int64_t in_image = band % planes_.bands();
+    const int64_t rows = planes_.row_end(in_image) - planes_.row_begin(in_image);
+    const int64_t places = rows * planes_.pitch() - (planes_.pitch() - shape_.out_w);
+    const int64_t filters = weights_->block_begin(block + 1) - weights_->block_begin(block);
     PatternArgs args{};
-    args.taps = taps;
-    args.x = scratch;
-    args.channel_stride = patch.plane_count * patch.plane_floats;
-    args.pixels = RoundUp(tile.rows * tile.pitch, kLine);
-    args.sums = scratch + patch_floats();
-    const float* in = context.in<float>(0) + image * shape_.in_channels * shape_.in_pixels();
-    for (int64_t block = 0; block < weights_->blocks(); ++block) {
-      const int64_t begin = block * PatternMatrix::kBlockChannels;
-      Fill(patch, in, begin, std::min(shape_.in_channels, begin + PatternMatrix::kBlockChannels),
-           scratch);
-      weights_->SetBlock(block, args);
-      variant_.fn(args);
+    args.taps = taps_.data();
+    args.channel_stride = channel_stride_;
+    args.sums = planes + planes_bytes() / kFloat;
+    args.sums_stride = sums_stride_;
+    for (int64_t first = 0; first < places; first += turn_places_) {
+      args.places = std::min(turn_places_, places - first);
+      std::memset(args.sums, 0, static_cast<size_t>(filters * sums_stride_ * kFloat));
+      for (int64_t range = 0; range < weights_->ranges(); ++range) {
+        args.x = planes + first + range * PatternMatrix::kRangeChannels * channel_stride_;
+        weights_->SetPart(block, range, args);
+        variant_.fn(args);
+      }
+      Finish(context, band, block, first, args);
     }
-    Finish(context, image, tile, args);
   }
 
-  void Finish(const StepContext& context, int64_t image, const Tile& tile,
+  // Stores the pixels among the places of a turn: a first row that may have begun before, whole
+  // rows, and a last one that may go on.
+  void Finish(const StepContext& context, int64_t band, int64_t block, int64_t first,
               const PatternArgs& args) const {
+    const int64_t pitch = planes_.pitch(), end = first + args.places;
+    const int64_t begin = weights_->block_begin(block);
+    const int64_t image = band / planes_.bands();
+    const int64_t origin = (image * shape_.out_channels + begin) * shape_.out_pixels() +
+                           planes_.row_begin(band % planes_.bands()) * shape_.out_w;
     PatternFinishArgs finish{};
-    finish.pitch = tile.pitch, finish.rows = tile.rows, finish.columns = tile.columns;
-    finish.y_pitch = shape_.out_w;
+    finish.sums_stride = sums_stride_, finish.pitch = pitch;
+    finish.filters = weights_->block_begin(block + 1) - begin;
+    finish.bias = has_bias_ ? context.in<float>(2) + begin : nullptr;
+    finish.y_stride = shape_.out_pixels(), finish.y_pitch = shape_.out_w;
     finish.epilogue = epilogue_;
-    for (int64_t m = 0; m < shape_.out_channels; ++m) {
-      const int64_t at = (image * shape_.out_channels + m) * shape_.out_pixels() +
-                         tile.row * shape_.out_w + tile.column;
-      finish.sums = args.sums + m * args.pixels;
-      finish.bias = has_bias_ ? context.in<float>(2)[m] : 0.0f;
-      finish.residual = has_residual_ ? context.in<float>(3) + at : nullptr;
-      finish.y = context.out<float>(0) + at;
-      variant_.finish(finish);
+    for (int64_t place = first; place < end;) {
+      const int64_t row = place / pitch, column = place % pitch;
+      finish.rows = column == 0 ? std::max<int64_t>(1, (end - place) / pitch) : 1;
+      finish.columns = std::min(shape_.out_w - column, end - place);
+      if (finish.columns > 0) {
+        const int64_t at = origin + row * shape_.out_w + column;
+        finish.sums = args.sums + (place - first);
+        finish.residual = has_residual_ ? context.in<float>(3) + at : nullptr;
+        finish.y = context.out<float>(0) + at;
+        variant_.finish(finish);
+      }
+      place = (row + finish.rows) * pitch;
     }
   }
 
   ConvShape shape_;
   Epilogue epilogue_;
   const PatternVariant& variant_;
-  FillFn* fill_;
+  DensePlanes planes_;
   std::shared_ptr<const PatternMatrix> weights_;
   bool has_bias_;
   bool has_residual_;
-  std::vector<Tile> tiles_;
+  std::vector<PatternTaps> taps_;
+  int64_t channel_stride_;
+  int64_t turn_places_;
+  int64_t sums_stride_;
 };
 
 }  // namespace

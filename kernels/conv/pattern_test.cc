@@ -1,6 +1,7 @@
 // The pattern layout: every variant against the reference, bit for bit, and what packing keeps.
 #include "kernels/conv/pattern.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -35,70 +36,83 @@ bool Same(const std::vector<float>& a, const std::vector<float>& b) {
   return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// Taps are where the columns of a matrix [channels * 9, pixels] begin.
-void TestVariants() {
-  for (int64_t pixels = 16; pixels <= 256; pixels += 16) {
-    const int64_t filters = RandomInt(1, 20);
-    const int64_t channels = RandomInt(1, 3 * PatternMatrix::kBlockChannels);
-    const auto w = RandomWeights(filters * channels);
-    const PatternMatrix matrix(filters, channels, w.get());
-    std::vector<uint64_t> taps;
-    for (const auto& pattern : matrix.patterns()) {
-      uint64_t packed = 0;
-      for (size_t t = 4; t-- > 0;)
-        packed = packed << 16 | static_cast<uint64_t>(pattern[t] * pixels);
-      taps.push_back(packed);
-    }
-    const int64_t stride = PatternMatrix::kTaps * pixels;
-    const auto x = RandomFloats(channels * stride, 0.2);
-    const auto run = [&](const PatternVariant& variant) {
-      std::vector<float> sums(static_cast<size_t>(filters * pixels), 7.0f);
-      PatternArgs args{};
-      args.taps = taps.data();
-      args.channel_stride = stride;
-      args.pixels = pixels;
-      args.sums = sums.data();
-      for (int64_t block = 0; block < matrix.blocks(); ++block) {
-        args.x = x.get() + block * PatternMatrix::kBlockChannels * stride;
-        matrix.SetBlock(block, args);
+// The sum of place p of row m, by definition but for the order of the terms.
+double Expected(const float* w, const float* x, int64_t channels, int64_t places, int64_t m,
+                int64_t p) {
+  double sum = 0;
+  for (int64_t k = 0; k < channels * PatternMatrix::kTaps; ++k) {
+    sum += double{w[m * channels * PatternMatrix::kTaps + k]} * x[k * places + p];
+  }
+  return sum;
+}
+
+// Taps are where the columns of a matrix [channels * 9, stride] begin.
+void TestVariants(int64_t filters, int64_t places) {
+  const int64_t channels = RandomInt(1, 3 * PatternMatrix::kRangeChannels);
+  const auto w = RandomWeights(filters * channels);
+  const PatternMatrix matrix(filters, channels, w.get());
+  const int64_t stride = (places + 15) / 16 * 16;
+  std::vector<PatternTaps> taps;
+  for (const auto& pattern : matrix.patterns()) {
+    PatternTaps& offsets = taps.emplace_back();
+    for (size_t t = 0; t < 4; ++t) offsets.offsets[t] = static_cast<int32_t>(pattern[t] * stride);
+  }
+  const int64_t channel_stride = PatternMatrix::kTaps * stride;
+  const auto x = RandomFloats(channels * channel_stride, 0.2);
+  const auto run = [&](const PatternVariant& variant) {
+    std::vector<float> sums(static_cast<size_t>(filters * stride));
+    PatternArgs args{};
+    args.taps = taps.data();
+    args.channel_stride = channel_stride;
+    args.places = places;
+    args.sums_stride = stride;
+    for (int64_t block = 0; block < matrix.blocks(); ++block) {
+      args.sums = sums.data() + matrix.block_begin(block) * stride;
+      for (int64_t range = 0; range < matrix.ranges(); ++range) {
+        args.x = x.get() + range * PatternMatrix::kRangeChannels * channel_stride;
+        matrix.SetPart(block, range, args);
         variant.fn(args);
       }
-      return sums;
-    };
-    const std::vector<float> expected = run(PatternVariants().back());
-    for (int64_t i = 0; i < filters * pixels; ++i) {
-      float sum = 0.0f;
-      for (int64_t k = 0; k < channels * PatternMatrix::kTaps; ++k) {
-        const float value =
-            w[static_cast<size_t>(i / pixels * channels * PatternMatrix::kTaps + k)];
-        if (value == 0.0f) continue;
-        sum = std::fma(value, x[static_cast<size_t>(k * pixels + i % pixels)], sum);
-      }
-      CHECK(sum == expected[static_cast<size_t>(i)], "sum %lld", static_cast<long long>(i));
     }
-    for (const PatternVariant& variant : PatternVariants()) {
-      if ((variant.needs & ~HostIsa()) != 0) continue;
-      CHECK(Same(run(variant), expected), "%s: %lld filters, %lld channels, %lld pixels",
-            variant.name, static_cast<long long>(filters), static_cast<long long>(channels),
-            static_cast<long long>(pixels));
+    for (int64_t m = 0; m < filters; ++m) {  // what is beyond the places counts for nothing
+      std::fill(sums.begin() + m * stride + places, sums.begin() + (m + 1) * stride, 0.0f);
     }
+    return sums;
+  };
+  const std::vector<float> expected = run(PatternVariants().back());
+  for (int64_t i = 0; i < filters * stride; ++i) {
+    if (i % stride >= places) continue;
+    const double sum = Expected(w.get(), x.get(), channels, stride, i / stride, i % stride);
+    CHECK(std::abs(sum - expected[static_cast<size_t>(i)]) < 1e-4, "sum %lld",
+          static_cast<long long>(i));
+  }
+  for (const PatternVariant& variant : PatternVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    CHECK(Same(run(variant), expected), "%s: %lld filters, %lld channels, %lld places",
+          variant.name, static_cast<long long>(filters), static_cast<long long>(channels),
+          static_cast<long long>(places));
   }
 }
 
 void TestFinish() {
   for (int64_t columns = 1; columns <= 33; ++columns) {
     const int64_t rows = RandomInt(1, 5), pitch = columns + RandomInt(0, 9);
-    const int64_t y_pitch = columns + RandomInt(0, 9);
-    const auto sums = RandomFloats((rows - 1) * pitch + columns);
-    const auto size = static_cast<size_t>((rows - 1) * y_pitch + columns);
+    const int64_t filters = RandomInt(1, 3), sums_stride = rows * pitch + RandomInt(0, 9);
+    const int64_t y_pitch = columns + RandomInt(0, 9), y_stride = rows * y_pitch + RandomInt(0, 9);
+    const auto sums = RandomFloats((filters - 1) * sums_stride + (rows - 1) * pitch + columns);
+    const auto size =
+        static_cast<size_t>((filters - 1) * y_stride + (rows - 1) * y_pitch + columns);
     const auto residual = RandomFloats(static_cast<int64_t>(size));
+    const auto bias = RandomFloats(filters);
     const Epilogue epilogues[] = {{UnaryOp::kIdentity, 0, 0, -0.5f, 0.5f},
                                   {UnaryOp::kSilu, 0, 0, -kInfinity, kInfinity}};
     for (const Epilogue& epilogue : epilogues) {
       const auto run = [&](const PatternVariant& variant) {
         std::vector<float> y(size, 7.0f);
-        variant.finish({sums.get(), pitch, rows, columns, 0.25f,
-                        columns % 2 == 0 ? residual.get() : nullptr, y.data(), y_pitch, epilogue});
+        variant.finish({sums.get(), sums_stride, pitch, filters, rows, columns,
+                        columns % 3 == 0 ? nullptr : bias.get(),
+                        columns % 2 == 0 ? residual.get() : nullptr, y.data(), y_stride, y_pitch,
+                        epilogue});
         return y;
       };
       for (const PatternVariant& variant : PatternVariants()) {
@@ -134,7 +148,10 @@ void TestPacking() {
 
 int main() {
   using namespace coexec::kernels;
-  TestVariants();
+  for (int64_t places = 1; places <= 130; ++places) {
+    TestVariants(coexec::check::RandomInt(1, 20), places);
+  }
+  TestVariants(2 * PatternMatrix::kBlockFilters + 1, 49);
   TestFinish();
   TestPacking();
 }

@@ -1,20 +1,24 @@
+#include "kernels/base/built_rows.h"
 #include "kernels/conv/pattern.h"
 
 namespace coexec::kernels {
 
 // To add a variant: write its file, then add its declarations and one row here.
-PatternFn conv_f32_pattern_ref, conv_f32_pattern_avx2, conv_f32_pattern_avx512;
-PatternFinishFn pattern_finish_ref, pattern_finish_avx2, pattern_finish_avx512;
+PatternFn conv_f32_pattern_ref, conv_f32_pattern_avx2, conv_f32_pattern_avx512,
+    conv_f32_pattern_neon;
+PatternFinishFn pattern_finish_ref, pattern_finish_avx2, pattern_finish_avx512, pattern_finish_neon;
 
 namespace {
 
-constexpr PatternVariant kPattern[] = {
-#ifdef __x86_64__
-    {"conv_f32_pattern_avx512", conv_f32_pattern_avx512, pattern_finish_avx512, kAvx2Fma | kAvx512},
-    {"conv_f32_pattern_avx2", conv_f32_pattern_avx2, pattern_finish_avx2, kAvx2Fma},
-#endif
-    {"conv_f32_pattern_ref", conv_f32_pattern_ref, pattern_finish_ref, kBaseline},
-};
+constexpr auto kPattern = BuiltRows([] {
+  return std::to_array<PatternVariant>({
+      {"conv_f32_pattern_avx512", conv_f32_pattern_avx512, pattern_finish_avx512,
+       kAvx2Fma | kAvx512, 48},
+      {"conv_f32_pattern_avx2", conv_f32_pattern_avx2, pattern_finish_avx2, kAvx2Fma, 24},
+      {"conv_f32_pattern_neon", conv_f32_pattern_neon, pattern_finish_neon, kNeon, 24},
+      {"conv_f32_pattern_ref", conv_f32_pattern_ref, pattern_finish_ref, kBaseline, 24},
+  });
+});
 
 }  // namespace
 
