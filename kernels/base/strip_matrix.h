@@ -30,6 +30,8 @@ class StripMatrix {
   // Where the part-th of `parts` shares of the strips begins, when all are to have about equal
   // stored values.
   int32_t SplitAt(int part, int parts) const;
+  // What the strips keep, one after the other; empty when they keep all.
+  const std::vector<int32_t>& columns() const { return columns_; }
   // The columns that some strip keeps, ascending.
   const std::vector<int32_t>& used() const { return used_; }
 

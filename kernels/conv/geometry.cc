@@ -166,6 +166,24 @@ void CheckOffsets(std::initializer_list<int64_t> dims) {
   }
 }
 
+bool ReadsImage(const ConvShape& s) {
+  return s.kernel_d == 1 && s.pad_front == 0 && (s.out_d - 1) * s.stride_d < s.in_d &&
+         s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
+         s.pad_left == 0 && s.out_w == s.in_w &&
+         s.out_h + (s.kernel_h - 1) * s.dilation_h <= s.in_h;
+}
+
+std::vector<int32_t> ImageOffsets(const ConvShape& s) {
+  CheckOffsets({s.group_in(), s.in_volume()});
+  std::vector<int32_t> offsets;
+  for (int64_t c = 0; c < s.group_in(); ++c) {
+    for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+      offsets.push_back(static_cast<int32_t>(c * s.in_volume() + ky * s.dilation_h * s.in_w));
+    }
+  }
+  return offsets;
+}
+
 Plane PlaneOf(const ConvShape& shape, int64_t row_shift, int64_t column_shift, int64_t rows,
               int64_t width) {
   const auto [above, until_row] = Inside(row_shift, shape.stride_h, shape.in_h, rows);
@@ -197,10 +215,7 @@ PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t ti
       fill_(Pick(FillVariants()).fn),
       phases_(TapPhases(shape.kernel_h, shape.stride_h, shape.dilation_h)) {
   const ConvShape& s = shape_;
-  in_place_ = s.kernel_d == 1 && s.pad_front == 0 && (s.out_d - 1) * s.stride_d < s.in_d &&
-              s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
-              s.pad_left == 0 && s.out_w == s.in_w &&
-              s.out_h + (s.kernel_h - 1) * s.dilation_h <= s.in_h;
+  in_place_ = ReadsImage(s);
   halo_rows_ = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
   CheckOffsets({halo_rows_, s.out_w});
   planes_per_slice_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());

@@ -38,6 +38,13 @@ Epilogue ReadEpilogue(const Attrs& attrs);
 // Throws Unsupported unless every element of a tensor of these dimensions has an int32 offset.
 void CheckOffsets(std::initializer_list<int64_t> dims);
 
+// Whether the taps of an output slice's pixels are pixels of the image at constant offsets: no
+// padding, no stride, and neither kernel columns nor depth.
+bool ReadsImage(const ConvShape& shape);
+
+// Then: where column k = (channel, ky) of the weights begins in a slice of a group's image.
+std::vector<int32_t> ImageOffsets(const ConvShape& shape);
+
 // What fills a plane of one channel, but for the addresses: the channel's plus in_at, and the
 // plane's.
 struct Plane {

@@ -6,16 +6,24 @@
 
 namespace coexec::kernels {
 
-// y[row, p] = epilogue(sum over the kept columns k of w[row, k] * x[offsets[k] + p], bias[row],
-// residual[row, p]) for 0 <= p < pixels and the rows that a kernel is given.
+// Sparse convolution over places. A place is a position of an output row or of the gap after it:
+// of every `pitch` places the first `columns` are output pixels, the others are dropped. With
+// f(p) = p / columns * pitch + p % columns, pixel p of a row is
+//
+//   y[row, p] = epilogue(sum over the kept columns k of w[row, k] * x[offset of k + f(p)],
+//                        bias[row], residual[row, p])
+//
+// for 0 <= p < pixels and the rows that a kernel is given.
 //
 // Sums start at 0 and run over the columns in ascending order with fused multiply-add, so all
-// variants store the same bits, whatever the tile. Only the elements named here are read. y may
-// be residual itself, but overlaps neither it nor x otherwise.
+// variants store the same bits, whatever the tile. y may be residual itself, but overlaps neither
+// it nor x otherwise. Without gaps (columns == pixels) only the elements named here are read, with
+// them also those of the gaps and of what follows the last pixel less than 16.
 struct SparseArgs {
   const float* x;
-  const int32_t* offsets;  // [columns of w]
   int64_t pixels;
+  int64_t columns;
+  int64_t pitch;
   float* y;
   int64_t y_stride;       // between rows of y and of residual
   const float* bias;      // [rows of w] or null
@@ -23,9 +31,13 @@ struct SparseArgs {
   Epilogue epilogue;
 };
 
+// How many columns ahead a kernel asks for pixels: the second-level cache answers by then.
+constexpr int32_t kColumnsAhead = 8;
+
 // The rows of strips [strip_begin, strip_end).
 struct BcrArgs : SparseArgs {
   StripView w;
+  const int32_t* offsets;  // of each of w.columns, and of kColumnsAhead more, of whichever
   int32_t strip_begin;
   int32_t strip_end;
 };
@@ -49,7 +61,7 @@ struct CsrRun {
 // Rows whose columns lie in a panel [columns][panel_stride]: a range of w's columns, copied side
 // by side so that all rows read them from the first-level cache. `runs` go through `entries` in
 // turn. Between ranges y holds the sums so far.
-struct CsrArgs : SparseArgs {  // x and offsets are unused
+struct CsrArgs : SparseArgs {  // x, columns and pitch are unused
   const float* panel;          // 64-byte aligned
   const CsrRun* runs;
   int32_t run_count;
@@ -60,14 +72,18 @@ struct CsrArgs : SparseArgs {  // x and offsets are unused
 
 using CsrFn = void(const CsrArgs&);
 
-// Fills a panel: panel[i * stride + p] = x[offsets[columns[i]] + p] for 0 <= i < count and
-// 0 <= p < pixels, and 0 for pixels <= p < stride. stride is a multiple of 16.
+// Fills a panel without gaps: panel[i * stride + p] = x[offsets[columns[i]] + f(first + p)] for
+// 0 <= i < count and 0 <= p < pixels, with f as above, and 0 for pixels <= p < stride, which is a
+// multiple of 16.
 struct GatherArgs {
   const float* x;
-  const int32_t* offsets;
+  const int32_t* offsets;  // [columns of w]
   const int32_t* columns;
   int64_t count;
+  int64_t first;
   int64_t pixels;
+  int64_t row;  // pixels of an output row
+  int64_t pitch;
   float* panel;
   int64_t stride;
 };

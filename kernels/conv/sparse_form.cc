@@ -35,7 +35,8 @@ std::shared_ptr<const std::vector<Matrix>> PackGroups(const Constant& weights,
 
 }  // namespace
 
-BcrForm::BcrForm(const Constant& weights, const ConvShape& shape)
+BcrForm::BcrForm(const Constant& weights, const ConvShape& shape,
+                 const std::vector<int32_t>& offsets)
     : variant_(PickSparse(BcrVariants())) {
   const int rows = variant_.strip_rows;
   groups_ =
@@ -47,6 +48,9 @@ BcrForm::BcrForm(const Constant& weights, const ConvShape& shape)
   for (const StripMatrix& group : *groups_) {
     kept_ += group.kept();
     used = std::max(used, static_cast<int64_t>(group.used().size()));
+    std::vector<int32_t>& of_kept = offsets_.emplace_back();
+    for (const int32_t k : group.columns()) of_kept.push_back(offsets[static_cast<size_t>(k)]);
+    of_kept.resize(of_kept.size() + kColumnsAhead, 0);
   }
   const int64_t tiles = kBlockBytes / int64_t{sizeof(float)} / used / variant_.tile_pixels;
   block_pixels_ = std::max<int64_t>(2, tiles) * variant_.tile_pixels;
@@ -54,14 +58,15 @@ BcrForm::BcrForm(const Constant& weights, const ConvShape& shape)
 
 void BcrForm::Run(const SparseArgs& args, const Share& share, float* /*panel*/) const {
   const StripMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
-  BcrArgs bcr{args, weights.view(), 0, 0};
+  BcrArgs bcr{args, weights.view(), offsets_[static_cast<size_t>(share.group)].data(), 0, 0};
   bcr.strip_begin = weights.SplitAt(share.part, share.parts);
   bcr.strip_end = weights.SplitAt(share.part + 1, share.parts);
   variant_.fn(bcr);
 }
 
-CsrForm::CsrForm(const Constant& weights, const ConvShape& shape)
-    : variant_(PickSparse(CsrVariants())) {
+CsrForm::CsrForm(const Constant& weights, const ConvShape& shape,
+                 const std::vector<int32_t>& offsets)
+    : variant_(PickSparse(CsrVariants())), offsets_(offsets) {
   const int64_t pixels = std::max<int64_t>(1, shape.out_pixels());
   const int64_t tiles = (pixels + variant_.tile_pixels - 1) / variant_.tile_pixels;
   tile_pixels_ = RoundUp((pixels + tiles - 1) / tiles, 16);
@@ -81,31 +86,29 @@ CsrForm::CsrForm(const Constant& weights, const ConvShape& shape)
 
 void CsrForm::Run(const SparseArgs& args, const Share& share, float* panel) const {
   const CsrMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
-  for (int64_t p = 0; p < args.pixels; p += tile_pixels_) {
-    CsrArgs csr{args, panel, nullptr, 0, nullptr, false, false};
-    csr.x += p, csr.y += p;
-    csr.pixels = std::min(tile_pixels_, args.pixels - p);
-    if (args.residual != nullptr) csr.residual += p;
-    Tile(csr, weights, share, panel);
-  }
+  for (int64_t p = 0; p < args.pixels; p += tile_pixels_) Tile(args, p, weights, share, panel);
 }
 
-void CsrForm::Tile(CsrArgs& args, const CsrMatrix& weights, const Share& share,
-                   float* panel) const {
+void CsrForm::Tile(const SparseArgs& args, int64_t pixel, const CsrMatrix& weights,
+                   const Share& share, float* panel) const {
+  CsrArgs csr{args, panel, nullptr, 0, nullptr, false, false};
+  csr.y += pixel;
+  csr.pixels = std::min(tile_pixels_, args.pixels - pixel);
+  if (args.residual != nullptr) csr.residual += pixel;
   const int first = weights.shares() * share.part / share.parts;
   const int last = weights.shares() * (share.part + 1) / share.parts;
   const auto used = static_cast<int64_t>(weights.used().size());
   for (int range = 0; range < weights.ranges(); ++range) {
     const int64_t begin = range * weights.panel_columns();
     const int64_t count = std::min(used - begin, weights.panel_columns());
-    variant_.gather({args.x, args.offsets, weights.used().data() + begin, count, args.pixels, panel,
-                     tile_pixels_});
-    args.first = range == 0, args.last = range + 1 == weights.ranges();
+    variant_.gather({args.x, offsets_.data(), weights.used().data() + begin, count, pixel,
+                     csr.pixels, args.columns, args.pitch, panel, tile_pixels_});
+    csr.first = range == 0, csr.last = range + 1 == weights.ranges();
     for (int s = first; s < last; ++s) {
       const CsrMatrix::Part& part = weights.part(range, s);
-      args.runs = weights.runs() + part.run_begin, args.run_count = part.run_count;
-      args.entries = weights.entries() + part.entry_begin;
-      variant_.fn(args);
+      csr.runs = weights.runs() + part.run_begin, csr.run_count = part.run_count;
+      csr.entries = weights.entries() + part.entry_begin;
+      variant_.fn(csr);
     }
   }
 }

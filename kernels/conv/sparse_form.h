@@ -24,7 +24,8 @@ class BcrForm {
  public:
   // May the output lie in the residual's memory? A sum is stored once, after its residual is read.
   static constexpr bool kOverResidual = true;
-  BcrForm(const Constant& weights, const ConvShape& shape);
+  // offsets: where each column of the weights begins.
+  BcrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets);
 
   const char* kernel() const { return variant_.name; }
   int64_t tile_pixels() const { return variant_.tile_pixels; }
@@ -37,6 +38,7 @@ class BcrForm {
  private:
   const BcrVariant& variant_;
   std::shared_ptr<const std::vector<StripMatrix>> groups_;
+  std::vector<std::vector<int32_t>> offsets_;  // per group: of what its strips keep
   int64_t kept_ = 0;
   int64_t block_pixels_;
 };
@@ -44,7 +46,7 @@ class BcrForm {
 class CsrForm {
  public:
   static constexpr bool kOverResidual = false;  // the output holds unfinished sums
-  CsrForm(const Constant& weights, const ConvShape& shape);
+  CsrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets);
 
   const char* kernel() const { return variant_.name; }
   int64_t tile_pixels() const { return tile_pixels_; }
@@ -54,11 +56,13 @@ class CsrForm {
   void Run(const SparseArgs& args, const Share& share, float* panel) const;
 
  private:
-  void Tile(CsrArgs& args, const CsrMatrix& weights, const Share& share, float* panel) const;
+  void Tile(const SparseArgs& args, int64_t pixel, const CsrMatrix& weights, const Share& share,
+            float* panel) const;
 
   const CsrVariant& variant_;
   int64_t tile_pixels_;
   std::shared_ptr<const std::vector<CsrMatrix>> groups_;
+  const std::vector<int32_t>& offsets_;
   int64_t kept_ = 0;
   int64_t panel_bytes_ = 0;
 };

@@ -16,6 +16,10 @@ float Finish(const SparseArgs& a, float sum, int32_t row, int64_t at) {
   return vec::Unary(a.epilogue.activation, sum, a.epilogue.alpha, a.epilogue.beta);
 }
 
+int64_t PlaceOf(int64_t pixel, int64_t columns, int64_t pitch) {
+  return pixel / columns * pitch + pixel % columns;
+}
+
 }  // namespace
 
 // The definitions of sparse convolution. Change these first; the other variants follow them.
@@ -28,7 +32,8 @@ void conv_f32_bcr_ref(const BcrArgs& a) {
         float sum = 0.0f;
         for (int32_t i = 0; i < strip.count; ++i) {
           const float w = a.w.values[strip.values + i * strip.rows + r];
-          sum = std::fma(w, a.x[a.offsets[a.w.columns[strip.columns + i]] + p], sum);
+          const float* x = a.x + a.offsets[strip.columns + i];
+          sum = std::fma(w, x[PlaceOf(p, a.columns, a.pitch)], sum);
         }
         const int64_t at = row * a.y_stride + p;
         a.y[at] = Finish(a, sum, row, at);
@@ -59,8 +64,9 @@ void conv_f32_csr_ref(const CsrArgs& a) {
 void gather_f32_csr_ref(const GatherArgs& a) {
   for (int64_t i = 0; i < a.count; ++i) {
     for (int64_t p = 0; p < a.stride; ++p) {
+      const float* x = a.x + a.offsets[a.columns[i]];
       const bool inside = p < a.pixels;
-      a.panel[i * a.stride + p] = inside ? a.x[a.offsets[a.columns[i]] + p] : 0.0f;
+      a.panel[i * a.stride + p] = inside ? x[PlaceOf(a.first + p, a.row, a.pitch)] : 0.0f;
     }
   }
 }

@@ -1,14 +1,16 @@
 #include <algorithm>
+#include <optional>
 
 #include "kernels/conv/conv_step.h"
+#include "kernels/conv/dense_planes.h"
 #include "kernels/conv/geometry.h"
 #include "kernels/conv/sparse_form.h"
 
 namespace coexec::kernels {
 namespace {
 
-// The planes of a band should stay in a core's second-level cache.
-constexpr int64_t kBandBytes = 512 << 10;
+// Floats of the widest vectors.
+constexpr int64_t kVectorMax = 16;
 // Threads share the pixels when each gets at least this many, else the rows.
 constexpr int64_t kThreadPixels = 96;
 // Where the pixels are cut for threads, in the image: whole cache lines of output.
@@ -25,8 +27,10 @@ class SparseConvStep final : public Step {
   SparseConvStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
-        form_(*spec.constants[1], shape),
-        planes_(shape, form_.tile_pixels(), form_.tile_pixels(), kBandBytes),
+        planes_(ReadsImage(shape) ? std::nullopt
+                                  : std::make_optional<DensePlanes>(shape, kVectorMax)),
+        offsets_(planes_ ? planes_->offsets() : ImageOffsets(shape)),
+        form_(*spec.constants[1], shape, offsets_),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {}
 
@@ -37,7 +41,7 @@ class SparseConvStep final : public Step {
   // First the threads' panels, then the planes: one band per thread, or one for all.
   int64_t scratch_bytes(int threads) const override {
     const int parts = Parts(threads);
-    return parts * panel_bytes() + planes_.scratch_bytes() * (ByPixels(parts) ? parts : 1);
+    return parts * panel_bytes() + plane_bytes() * (ByPixels(parts) ? parts : 1);
   }
 
   void Run(const StepContext& context) const override {
@@ -60,19 +64,19 @@ class SparseConvStep final : public Step {
   }
   bool ByPixels(int parts) const { return parts == 1 || pixels() >= parts * kThreadPixels; }
   int64_t panel_bytes() const { return (form_.panel_bytes() + 63) / 64 * 64; }
+  int64_t plane_bytes() const { return planes_ ? planes_->scratch_bytes() : 0; }
   float* Panel(const StepContext& context, int part) const {
     return reinterpret_cast<float*>(context.scratch + part * panel_bytes());
   }
   float* Planes(const StepContext& context, int part, int parts) const {
-    return reinterpret_cast<float*>(context.scratch + parts * panel_bytes() +
-                                    part * planes_.scratch_bytes());
+    return reinterpret_cast<float*>(context.scratch + parts * panel_bytes() + part * plane_bytes());
   }
 
   // The pixel, counted over all images, at which a thread's share begins.
   int64_t CutAt(int part, int parts) const {
     if (part == parts) return pixels();
     const int64_t at = pixels() * part / parts;
-    return at - at % shape_.out_pixels() % kCutPixels;
+    return at - at % shape_.out_pixels() % (planes_ ? shape_.out_w : kCutPixels);
   }
 
   void RunPixels(const StepContext& context, int part, int parts) const {
@@ -84,13 +88,10 @@ class SparseConvStep final : public Step {
       const int64_t count = std::min(end - at, size - first);
       const int64_t blocks = Blocks(count);
       for (int64_t i = 0; i < blocks; ++i) {
-        const PixelPlanes::Pixels range{first + BlockAt(count, i, blocks),
-                                        first + BlockAt(count, i + 1, blocks)};
+        const Pixels range{first + BlockAt(count, i, blocks),
+                           first + BlockAt(count, i + 1, blocks)};
         float* planes = Planes(context, part, parts);
-        if (!planes_.in_place()) {
-          planes_.FillPixels(Slice(item), range, 0, shape_.group_slices(), Image(context, item),
-                             planes);
-        }
+        Fill(context, item, range, 0, shape_.group_slices(), planes);
         form_.Run(Args(context, item, range, planes), {Group(item), 0, 1}, Panel(context, part));
       }
       at += count;
@@ -102,12 +103,11 @@ class SparseConvStep final : public Step {
     const int64_t blocks = Blocks(size);
     float* planes = Planes(context, 0, parts);
     for (int64_t i = 0; i < blocks; ++i) {
-      const PixelPlanes::Pixels range{BlockAt(size, i, blocks), BlockAt(size, i + 1, blocks)};
-      if (!planes_.in_place()) {
+      const Pixels range{BlockAt(size, i, blocks), BlockAt(size, i + 1, blocks)};
+      if (planes_) {
         ParallelFor(context.team, shape_.group_slices(), shape_.group_slices() / parts,
                     [&](int64_t begin, int64_t end, int) {
-                      planes_.FillPixels(Slice(item), range, begin, end, Image(context, item),
-                                         planes);
+                      Fill(context, item, range, begin, end, planes);
                     });
       }
       const SparseArgs args = Args(context, item, range, planes);
@@ -117,14 +117,27 @@ class SparseConvStep final : public Step {
     }
   }
 
+  // Output pixels of an item: whole rows, if there are planes.
+  struct Pixels {
+    int64_t begin, end;
+  };
+
   // Where block i begins when `count` pixels are cut into `blocks` of about equal whole tiles.
   int64_t BlockAt(int64_t count, int64_t i, int64_t blocks) const {
-    const int64_t tile = form_.tile_pixels();
+    const int64_t tile = planes_ ? shape_.out_w : form_.tile_pixels();
     return i == blocks ? count : (count * i / blocks + tile / 2) / tile * tile;
   }
   int64_t Blocks(int64_t count) const {
-    if (!planes_.in_place()) return (count + planes_.band_pixels() - 1) / planes_.band_pixels();
-    return std::max<int64_t>(1, (count + form_.block_pixels() / 2) / form_.block_pixels());
+    const int64_t most = planes_ ? planes_->band_rows() * shape_.out_w : form_.block_pixels();
+    return std::max<int64_t>(1, (count + (planes_ ? most - 1 : most / 2)) / most);
+  }
+
+  // Fills the planes of input slices [begin, end), if there are any.
+  void Fill(const StepContext& context, int64_t item, Pixels range, int64_t begin, int64_t end,
+            float* planes) const {
+    if (!planes_) return;
+    planes_->FillRows(Slice(item), {range.begin / shape_.out_w, range.end / shape_.out_w}, begin,
+                      end, Image(context, item), planes);
   }
 
   int64_t Group(int64_t item) const { return item / shape_.out_d % shape_.groups; }
@@ -133,15 +146,19 @@ class SparseConvStep final : public Step {
     return context.in<float>(0) + item / shape_.out_d * shape_.group_in() * shape_.in_volume();
   }
 
-  SparseArgs Args(const StepContext& context, int64_t item, PixelPlanes::Pixels range,
+  SparseArgs Args(const StepContext& context, int64_t item, Pixels range,
                   const float* planes) const {
     const int64_t channel = item / shape_.out_d * shape_.group_out();
     const int64_t at =
         channel * shape_.out_volume() + Slice(item) * shape_.out_pixels() + range.begin;
     SparseArgs args{};
-    args.x = planes_.OriginOf(Slice(item), range.begin, Image(context, item), planes);
-    args.offsets = planes_.offsets().data();
-    args.pixels = range.end - range.begin;
+    args.pixels = args.columns = args.pitch = range.end - range.begin;
+    if (planes_) {
+      args.x = planes, args.columns = shape_.out_w, args.pitch = planes_->pitch();
+    } else {
+      args.x =
+          Image(context, item) + Slice(item) * shape_.stride_d * shape_.in_pixels() + range.begin;
+    }
     args.y = context.out<float>(0) + at;
     args.y_stride = shape_.out_volume();
     args.bias = has_bias_ ? context.in<float>(2) + channel % shape_.out_channels : nullptr;
@@ -152,8 +169,9 @@ class SparseConvStep final : public Step {
 
   ConvShape shape_;
   Epilogue epilogue_;
+  std::optional<DensePlanes> planes_;
+  std::vector<int32_t> offsets_;  // where the weights' columns begin
   Form form_;
-  PixelPlanes planes_;
   bool has_bias_;
   bool has_residual_;
 };
