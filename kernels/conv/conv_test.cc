@@ -111,10 +111,12 @@ struct DenseCase {
   StripMatrix w;
   std::vector<int32_t> offsets;
   std::unique_ptr<float[]> x, bias, residual;
-  std::vector<float> y;
+  std::vector<float> y, sums;
   DenseArgs args{};
 
-  DenseCase(int strip_rows, int64_t rows, int64_t columns, int64_t pixels, int64_t gap)
+  // unit: what a variant's tiles are made of.
+  DenseCase(int64_t unit, int strip_rows, int64_t rows, int64_t columns, int64_t pixels,
+            int64_t gap)
       : w(Layout::kDense, strip_rows, RowOrder::kKept, rows, columns,
           RandomFloats(rows * columns).get()) {
     const bool panel = gap == 0 && RandomInt(0, 1) == 1;
@@ -124,9 +126,14 @@ struct DenseCase {
     pixels = lines * args.columns;
     args.places = pixels == 0 ? 0 : lines * args.pitch - gap;
     const int64_t read = (args.places + 15) / 16 * 16;
-    args.tile_places = RandomInt(1, 3) * 16;
+    args.tile_places = RandomInt(1, 3) * unit;
     args.tile_stride = panel ? columns * args.tile_places : args.tile_places;
     args.scattered = RandomInt(0, 1) == 1;
+    args.block_strips = static_cast<int32_t>(RandomInt(1, 4));
+    args.block_columns = static_cast<int32_t>(RandomInt(1, columns));
+    args.block_places = RandomInt(1, 3) * args.tile_places;
+    sums.resize(static_cast<size_t>(args.block_strips * strip_rows * read));
+    args.sums = sums.data();
     int64_t size = panel ? (read + args.tile_places - 1) / args.tile_places * args.tile_stride : 0;
     for (int64_t k = 0; k < columns; ++k) {
       offsets.push_back(static_cast<int32_t>(panel ? k * args.tile_places : RandomInt(0, 99)));
@@ -157,7 +164,8 @@ void TestDense() {
     if ((variant.needs & ~HostIsa()) != 0) continue;
     for (const int64_t pixels : kPixels) {
       for (const int64_t gap : {0, 1, 2, 4, 17}) {
-        DenseCase c(1 << RandomInt(0, 3), RandomInt(0, 19), RandomInt(1, 40), pixels, gap);
+        DenseCase c(variant.tile_places / 3, 1 << RandomInt(0, 3), RandomInt(0, 35),
+                    RandomInt(1, 40), pixels, gap);
         CHECK(Same(c.Run(variant.fn), c.Run(DenseVariants().back().fn)),
               "%s: %lld places, rows of %lld, gaps of %lld", variant.name,
               static_cast<long long>(c.args.places), static_cast<long long>(c.args.columns),
@@ -171,7 +179,7 @@ void TestDensePanel() {
   for (const auto& variant : DensePanelVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
     for (const int64_t pixels : kPixels) {
-      const int64_t tile = RandomInt(1, 3) * 16;
+      const int64_t tile = RandomInt(1, 3) * (variant.needs == kAvx2Fma ? 8 : 16);
       const auto count = static_cast<int32_t>(RandomInt(1, 9));
       std::vector<int32_t> offsets(static_cast<size_t>(count));
       for (int32_t& offset : offsets) offset = static_cast<int32_t>(RandomInt(0, 50));

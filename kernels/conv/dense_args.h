@@ -16,16 +16,22 @@ namespace coexec::kernels {
 //   y[row, p] = epilogue(sum over k of w[row, k] * x[...], bias[row], residual[row, p])
 //
 // Sums start at 0 and run over the columns in their order with fused multiply-add, so all
-// variants store the same bits. x is read up to the next multiple of 16 places. y aliases
-// neither x nor residual.
+// variants store the same bits, whatever the blocks. x is read up to the next multiple of 16
+// places. y aliases neither x nor residual.
 struct DenseArgs {
   StripView w;
   int32_t strip_begin;
   int32_t strip_end;
+  // So many strips pass over so many columns of so many places before the next places, and over
+  // all places before the next columns: both then stay in the first-level cache, and the strips
+  // in the second. A strip alone takes all columns and places.
+  int32_t block_strips;
+  int32_t block_columns;
+  int64_t block_places;    // a multiple of tile_places
   int32_t count;           // columns of w
   const int32_t* offsets;  // [count]
   const float* x;
-  int64_t tile_places;  // a multiple of 16
+  int64_t tile_places;  // a multiple of 8
   int64_t tile_stride;
   bool scattered;  // columns are far apart: ask for their pixels ahead
   int64_t places;  // what follows the last output pixel left out
@@ -36,12 +42,14 @@ struct DenseArgs {
   const float* bias;      // [rows of w] or null
   const float* residual;  // like y, or null
   Epilogue epilogue;
+  float* sums;  // [block_strips][rows of a strip][places up to a multiple of 16], to work in
 };
 
 using DenseFn = void(const DenseArgs&);
 
 // out[(p / tile_places * count + k) * tile_places + p % tile_places] = x[offsets[k] + p]
-// for columns [begin, end) and 0 <= p < pixels, with zeros up to the next multiple of 16.
+// for columns [begin, end) and 0 <= p < pixels, with zeros up to the next multiple of 16 or the
+// tile's end.
 struct DensePanelArgs {
   const float* x;
   const int32_t* offsets;

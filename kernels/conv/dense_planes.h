@@ -28,6 +28,7 @@ class DensePlanes {
     return band + 1 == bands_ ? shape_.out_h : (band + 1) * band_rows_;
   }
   int64_t pitch() const { return pitch_; }
+  int64_t band_places() const { return band_rows_ * pitch_; }
   int64_t scratch_bytes() const;  // of one band
   int64_t band_rows() const { return band_rows_; }
   // Where column k = (channel, kz, ky, kx) of the weights begins in scratch.

@@ -39,16 +39,20 @@ class DenseStep final : public Step {
   DenseStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
-        variant_(Pick(DenseVariants())),
+        variant_(PickDense()),
         fill_panel_(Pick(DensePanelVariants()).fn),
         weights_(PackConv(*spec.constants[1], shape.groups, PickConv(Layout::kDense))),
         has_bias_(spec.has(2)),
-        has_residual_(spec.has(3)) {
+        has_residual_(spec.has(3)),
+        tile_places_(variant_.tile_places) {
     const int64_t columns = shape.group_in() * shape.taps();
+    const int64_t passes = (columns + variant_.block_columns - 1) / variant_.block_columns;
+    block_columns_ = std::max<int64_t>(1, (columns + passes - 1) / std::max<int64_t>(1, passes));
     if (ReadsInPlace(shape)) {
       // Four vectors are better halved than cut into three and one.
       const int64_t pixels = shape.out_pixels();
-      if (pixels > 3 * kVectorMax && pixels <= 4 * kVectorMax) tile_places_ = 2 * kVectorMax;
+      const int64_t vector = variant_.tile_places / 3;
+      if (pixels > 3 * vector && pixels <= 4 * vector) tile_places_ = 2 * vector;
       CheckOffsets({shape.group_in(), shape.in_pixels()});
       for (int64_t k = 0; k < columns; ++k) {
         in_place_.push_back(
@@ -72,7 +76,7 @@ class DenseStep final : public Step {
   std::string kernel() const override { return variant_.name; }
 
   int64_t scratch_bytes(int threads) const override {
-    return part_bytes() * (by_bands(threads) ? threads : 1);
+    return part_bytes() * (by_bands(threads) ? threads : 1) + threads * sums_bytes();
   }
 
   void Run(const StepContext& context) const override {
@@ -103,6 +107,18 @@ class DenseStep final : public Step {
   }
   float* Scratch(const StepContext& context, int part) const {
     return reinterpret_cast<float*>(context.scratch + part * part_bytes());
+  }
+
+  // Where the sums of a block of strips wait for the next columns.
+  int64_t sums_bytes() const {
+    if (variant_.block_strips == 1 || block_columns_ >= columns()) return 0;
+    const int64_t places = planes_ ? planes_->band_places() : band_pixels_;
+    return variant_.block_strips * variant_.strip_rows * RoundUp(places, 16) * kFloat;
+  }
+  float* Sums(const StepContext& context, int part) const {
+    const int threads = context.team.size();
+    return reinterpret_cast<float*>(
+        context.scratch + part_bytes() * (by_bands(threads) ? threads : 1) + part * sums_bytes());
   }
 
   // Output pixels [first, last) of a band.
@@ -143,14 +159,19 @@ class DenseStep final : public Step {
                  item.last - first, scratch});
   }
 
-  void Strips(const StepContext& context, const Item& item, const float* scratch, int32_t begin,
-              int32_t end) const {
+  void Strips(const StepContext& context, const Item& item, const float* scratch, float* sums,
+              int32_t begin, int32_t end) const {
     const int64_t channel = item.group * shape_.group_out();
     const int64_t at = (item.image * shape_.out_channels + channel) * shape_.out_pixels();
     DenseArgs args{};
     args.w = (*weights_)[static_cast<size_t>(item.group)].view();
     args.strip_begin = begin, args.strip_end = end;
     args.count = static_cast<int32_t>(columns());
+    args.block_strips = variant_.block_strips;
+    args.block_columns = static_cast<int32_t>(block_columns_);
+    args.block_places =
+        std::max<int64_t>(1, variant_.block_columns / block_columns_) * tile_places_;
+    args.sums = sums;
     args.tile_places = tile_places_;
     args.y_stride = shape_.out_pixels();
     args.bias = has_bias_ ? context.in<float>(2) + channel : nullptr;
@@ -195,7 +216,7 @@ class DenseStep final : public Step {
                   for (int64_t i = begin; i < end; ++i) {
                     const Item item = ItemAt(i);
                     Copy(item, 0, shape_.group_in(), Image(context, item), scratch);
-                    Strips(context, item, scratch, 0, strip_count(item.group));
+                    Strips(context, item, scratch, Sums(context, part), 0, strip_count(item.group));
                   }
                 });
   }
@@ -213,15 +234,16 @@ class DenseStep final : public Step {
                   [&](int64_t begin, int64_t end, int) {
                     Copy(item, begin, end, Image(context, item), scratch);
                   });
-      ParallelFor(context.team, strips, grain, [&](int64_t begin, int64_t end, int) {
-        Strips(context, item, scratch, static_cast<int32_t>(begin), static_cast<int32_t>(end));
+      ParallelFor(context.team, strips, grain, [&](int64_t begin, int64_t end, int part) {
+        Strips(context, item, scratch, Sums(context, part), static_cast<int32_t>(begin),
+               static_cast<int32_t>(end));
       });
     }
   }
 
   ConvShape shape_;
   Epilogue epilogue_;
-  const Variant<DenseFn>& variant_;
+  const DenseVariant& variant_;
   DensePanelFn* fill_panel_;
   std::shared_ptr<const PackedGroups> weights_;
   bool has_bias_;
@@ -229,7 +251,8 @@ class DenseStep final : public Step {
   std::optional<DensePlanes> planes_;
   std::vector<int32_t> in_place_;  // where columns begin in the image
   std::vector<int32_t> panel_;     // and in a panel
-  int64_t tile_places_ = 3 * kVectorMax;
+  int64_t tile_places_;
+  int64_t block_columns_ = 1;
   int64_t bands_ = 0;
   int64_t band_pixels_ = 0;  // of a panel
 };

@@ -104,7 +104,9 @@ void dense_f32_dense_ref(const DenseArgs& a) {
 }
 
 void dense_panel_f32_ref(const DensePanelArgs& a) {
-  const int64_t pixels = (a.pixels + 15) / 16 * 16;
+  const int64_t whole = a.pixels / a.tile_places * a.tile_places;
+  const int64_t part = (a.pixels - whole + 15) / 16 * 16;
+  const int64_t pixels = whole + (part < a.tile_places ? part : a.tile_places);
   for (int32_t k = a.begin; k < a.end; ++k) {
     for (int64_t p = 0; p < pixels; ++p) {
       a.out[(p / a.tile_places * a.count + k) * a.tile_places + p % a.tile_places] =
