@@ -1,0 +1,267 @@
+// Winograd's convolution: every variant against the reference, bit for bit; whole steps against
+// plain sums in double precision, within 1e-5 of the largest output, and the promise that neither
+// threads nor batches change a bit.
+#include "kernels/conv/winograd.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/base/check.h"
+#include "kernels/conv/conv_step.h"
+
+namespace coexec::kernels {
+namespace {
+
+using check::RandomFloats;
+using check::RandomInt;
+using Dims = std::vector<int64_t>;
+using Floats = std::unique_ptr<float[]>;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+bool Same(const float* a, const float* b, int64_t n) {
+  return n == 0 || std::memcmp(a, b, static_cast<size_t>(n) * sizeof(float)) == 0;
+}
+
+int64_t Whole(int64_t tiles) { return (tiles + kWinogradTail - 1) / kWinogradTail * kWinogradTail; }
+
+const WinogradVariant& Reference() { return WinogradVariants().back(); }
+
+template <typename Test>
+void ForVariants(Test test) {
+  for (const WinogradVariant& variant : WinogradVariants()) {
+    if ((variant.needs & ~HostIsa()) == 0) test(variant);
+  }
+}
+
+void TestInput(const WinogradVariant& variant, int step, int64_t columns) {
+  const int64_t rows = RandomInt(1, 3), places = (step + 2) * (step + 2);
+  WinogradInputArgs args{};
+  args.step = step, args.rows = rows, args.columns = columns;
+  args.pitch = columns * step + 2 + RandomInt(0, 20);
+  const int64_t reach = ((rows - 1) * step + step + 1) * args.pitch + Whole(columns) * step + 2;
+  const auto x = RandomFloats(reach, 0.1);
+  args.x = x.get();
+  args.out_stride = (rows - 1) * columns + Whole(columns) + RandomInt(0, 3);
+  std::vector<float> got(static_cast<size_t>(places * args.out_stride)), want = got;
+  args.out = got.data();
+  variant.input(args);
+  args.out = want.data();
+  Reference().input(args);
+  for (int64_t k = 0; k < places; ++k) {
+    CHECK(Same(got.data() + k * args.out_stride, want.data() + k * args.out_stride, rows * columns),
+          "%s: step %d, %lld tiles in a row, place %lld", variant.name, step,
+          static_cast<long long>(columns), static_cast<long long>(k));
+  }
+}
+
+void TestProduct(const WinogradVariant& variant, int64_t tiles) {
+  const int64_t rows = RandomInt(1, 30), channels = RandomInt(0, 40);
+  const auto w = RandomFloats(rows * channels * 9);
+  const WinogradWeights packed(2, variant.strip_rows, rows, channels, w.get());
+  const WinogradWeights plain(2, Reference().strip_rows, rows, channels, w.get());
+  WinogradProductArgs args{};
+  args.channels = channels, args.tiles = tiles;
+  args.v_stride = Whole(tiles) + RandomInt(0, 3), args.m_stride = Whole(tiles) + RandomInt(0, 3);
+  const auto v = RandomFloats(channels * args.v_stride);
+  args.v = v.get();
+  const int64_t whole_rows = (rows + 7) / 8 * 8;
+  std::vector<float> got(static_cast<size_t>(whole_rows * args.m_stride)), want = got;
+  args.u = packed.place(5), args.strip_end = packed.strips(), args.m = got.data();
+  variant.product(args);
+  args.u = plain.place(5), args.strip_end = plain.strips(), args.m = want.data();
+  Reference().product(args);
+  for (int64_t row = 0; row < rows; ++row) {
+    CHECK(Same(got.data() + row * args.m_stride, want.data() + row * args.m_stride, tiles),
+          "%s: row %lld of %lld, %lld channels, %lld tiles", variant.name,
+          static_cast<long long>(row), static_cast<long long>(rows),
+          static_cast<long long>(channels), static_cast<long long>(tiles));
+  }
+}
+
+Epilogue RandomEpilogue() {
+  Epilogue e{UnaryOp::kIdentity, 0.3f, 0.6f, -kInfinity, kInfinity};
+  const int64_t kind = RandomInt(0, 3);
+  if (kind == 1) e.low = 0.0f;
+  if (kind == 2) e.low = -0.5f, e.high = 0.5f;
+  if (kind == 3) e.activation = RandomInt(0, 1) ? UnaryOp::kSilu : UnaryOp::kLeakyRelu;
+  return e;
+}
+
+void TestOutput(const WinogradVariant& variant, int step, int64_t columns) {
+  const int64_t rows = RandomInt(1, 3), places = (step + 2) * (step + 2);
+  WinogradOutputArgs args{};
+  args.step = step, args.columns = columns;
+  args.out_rows = rows * step - RandomInt(0, step - 1);
+  args.out_columns = columns * step - RandomInt(0, step - 1);
+  args.m_stride = (rows - 1) * columns + Whole(columns) + RandomInt(0, 3);
+  const auto m = RandomFloats(places * args.m_stride);
+  args.m = m.get();
+  const int64_t pixels = args.out_rows * args.out_columns;
+  const auto residual = RandomFloats(pixels);
+  args.residual = RandomInt(0, 1) ? residual.get() : nullptr;
+  args.bias = 0.25f, args.epilogue = RandomEpilogue();
+  std::vector<float> lines(static_cast<size_t>(step * (args.out_columns + step * kWinogradTail)));
+  args.lines = lines.data();
+  const auto got = RandomFloats(pixels), want = RandomFloats(pixels);
+  args.y = got.get();
+  variant.output(args);
+  args.y = want.get();
+  Reference().output(args);
+  CHECK(Same(got.get(), want.get(), pixels), "%s: step %d, %lld x %lld pixels", variant.name, step,
+        static_cast<long long>(args.out_rows), static_cast<long long>(args.out_columns));
+}
+
+// Runs the parts of a step in reverse order, in turn, as a team of `size` might.
+class BackwardTeam final : public Team {
+ public:
+  explicit BackwardTeam(int size) : size_(size) {}
+  int size() const override { return size_; }
+  void Run(int parts, FunctionRef<void(int)> body) override {
+    for (int part = parts - 1; part >= 0; --part) body(part);
+  }
+
+ private:
+  int size_;
+};
+
+struct Problem {
+  Dims x, w, y, pads;
+  bool bias, residual;
+  std::string activation;
+  Floats x_data, w_data, bias_data, residual_data;
+
+  int64_t in_size() const { return x[1] * x[2] * x[3]; }
+  int64_t out_size() const { return y[1] * y[2] * y[3]; }
+
+  Problem(Dims x_, int64_t out, Dims pads_) : x(std::move(x_)), pads(std::move(pads_)) {
+    w = {out, x[1], 3, 3};
+    y = {x[0], out, x[2] + pads[0] + pads[2] - 2, x[3] + pads[1] + pads[3] - 2};
+    bias = RandomInt(0, 1) == 1, residual = RandomInt(0, 1) == 1;
+    const char* activations[] = {"", "Relu", "Clip", "Sigmoid"};
+    activation = activations[RandomInt(0, 3)];
+    x_data = RandomFloats(x[0] * in_size(), 0.3), w_data = RandomFloats(out * x[1] * 9);
+    bias_data = RandomFloats(out), residual_data = RandomFloats(y[0] * out_size());
+  }
+
+  std::unique_ptr<Step> NewStep(int64_t batch) const {
+    const Attrs attrs({{"kernel_shape", Dims{3, 3}},
+                       {"strides", Dims{1, 1}},
+                       {"pads", pads},
+                       {"dilations", Dims{1, 1}},
+                       {"group", int64_t{1}},
+                       {"activation", activation},
+                       {"activation_alpha", -0.5},
+                       {"activation_beta", 0.75}});
+    const auto type = [](Dims shape) { return TensorType{DType::kF32, shape, Layout::kDense}; };
+    Dims in = x, out = y;
+    in[0] = out[0] = batch;
+    const auto weights = std::make_shared<Constant>(
+        type(w), reinterpret_cast<const std::byte*>(w_data.get()), nullptr);
+    const TensorType inputs[] = {type(in), type(w), bias ? type({y[1]}) : TensorType{},
+                                 residual ? type(out) : TensorType{}};
+    const TensorType outputs[] = {type(out)};
+    const std::shared_ptr<const Constant> constants[] = {nullptr, weights, nullptr, nullptr};
+    return MakeWinograd({attrs, inputs, outputs, constants});
+  }
+
+  std::vector<float> Run(int threads, int64_t image, int64_t batch) const {
+    const auto step = NewStep(batch);
+    CHECK(step != nullptr, "%lld x %lld", static_cast<long long>(y[2]),
+          static_cast<long long>(y[3]));
+    BackwardTeam team(threads);
+    const Buffer scratch(step->scratch_bytes(threads));
+    std::fill_n(scratch.as<uint8_t>(), scratch.bytes(), 0xff);  // NaN: nothing of it may show
+    std::vector<float> result(static_cast<size_t>(batch * out_size()));
+    const auto bytes = [](const float* p) { return reinterpret_cast<const std::byte*>(p); };
+    const std::byte* inputs[] = {
+        bytes(x_data.get() + image * in_size()), bytes(w_data.get()), bytes(bias_data.get()),
+        residual ? bytes(residual_data.get() + image * out_size()) : nullptr};
+    std::byte* outputs[] = {reinterpret_cast<std::byte*>(result.data())};
+    step->Run({inputs, outputs, scratch.data(), team});
+    return result;
+  }
+
+  double Sum(int64_t n, int64_t m, int64_t row, int64_t column) const {
+    double sum = bias ? static_cast<double>(bias_data[static_cast<size_t>(m)]) : 0.0;
+    for (int64_t i = 0; i < x[1] * 9; ++i) {
+      const int64_t c = i / 9, r = row + i % 9 / 3 - pads[0], j = column + i % 3 - pads[1];
+      if (r < 0 || r >= x[2] || j < 0 || j >= x[3]) continue;
+      const auto at = static_cast<size_t>(((n * x[1] + c) * x[2] + r) * x[3] + j);
+      sum += static_cast<double>(w_data[static_cast<size_t>(m * x[1] * 9 + i)]) * x_data[at];
+    }
+    return sum;
+  }
+
+  double Activated(double v) const {
+    if (activation == "Relu") return std::max(v, 0.0);
+    if (activation == "Clip") return std::min(std::max(v, -0.5), 0.75);
+    return activation == "Sigmoid" ? 1 / (1 + std::exp(-v)) : v;
+  }
+
+  // Some outputs, all of a small problem.
+  void CheckValues(const std::vector<float>& got) const {
+    const int64_t all = y[0] * out_size(), every = all * x[1] / 2'000'000 + 1;
+    double largest = 1, worst = 0;
+    for (int64_t i = RandomInt(0, every - 1); i < all; i += every) {
+      double sum = Sum(i / out_size(), i / y[3] / y[2] % y[1], i / y[3] % y[2], i % y[3]);
+      sum += residual ? static_cast<double>(residual_data[static_cast<size_t>(i)]) : 0.0;
+      largest = std::max(largest, std::fabs(sum));
+      worst = std::max(worst, std::fabs(Activated(sum) - got[static_cast<size_t>(i)]));
+    }
+    CHECK(worst <= 1e-5 * largest, "%lld -> %lld channels, %lld x %lld: off by %g of %g",
+          static_cast<long long>(x[1]), static_cast<long long>(y[1]), static_cast<long long>(y[2]),
+          static_cast<long long>(y[3]), worst, largest);
+  }
+};
+
+void TestProblem(const Problem& p) {
+  const std::vector<float> y = p.Run(1, 0, p.x[0]);
+  p.CheckValues(y);
+  for (const int threads : {2, 3, 5}) {
+    const std::vector<float> again = p.Run(threads, 0, p.x[0]);
+    CHECK(Same(again.data(), y.data(), p.x[0] * p.out_size()), "%d threads", threads);
+  }
+  for (int64_t image = 0; image < p.x[0]; ++image) {
+    const std::vector<float> alone = p.Run(2, image, 1);
+    CHECK(Same(alone.data(), y.data() + image * p.out_size(), p.out_size()), "image %lld alone",
+          static_cast<long long>(image));
+  }
+}
+
+Problem RandomProblem() {
+  const Dims pads = {RandomInt(0, 3), RandomInt(0, 3), RandomInt(0, 3), RandomInt(0, 3)};
+  const Dims x = {RandomInt(1, 3), RandomInt(16, 40), RandomInt(7, 40), RandomInt(7, 40)};
+  return {x, RandomInt(16, 40), pads};
+}
+
+void TestTooSmall() {
+  const Problem few({1, 15, 20, 20}, 16, {1, 1, 1, 1});
+  CHECK(few.NewStep(1) == nullptr, "15 channels");
+  const Problem small({1, 16, 4, 4}, 16, {1, 1, 1, 1});
+  CHECK(small.NewStep(1) == nullptr, "a map of 4 x 4");
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+int main() {
+  using namespace coexec::kernels;
+  for (const int64_t n : {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 23, 24, 25, 33, 47, 49, 57}) {
+    ForVariants([&](const WinogradVariant& variant) {
+      TestProduct(variant, n);
+      for (const int step : {2, 4}) {
+        TestInput(variant, step, n);
+        TestOutput(variant, step, n);
+      }
+    });
+  }
+  for (int round = 0; round < 40; ++round) TestProblem(RandomProblem());
+  TestProblem({{1, 130, 60, 60}, 70, {1, 1, 1, 1}});  // several bands
+  TestProblem({{2, 500, 14, 14}, 20, {1, 1, 1, 1}});
+  TestTooSmall();
+}
