@@ -34,6 +34,8 @@ struct Lanes {
 
 using FewLanes = Lanes;
 
+constexpr int kBcrBlock = 3;  // 24 of 32 registers
+
 struct Offsets {
   explicit Offsets(const uint8_t* from) : at(from) {}
   vec::F Pick(const float* window) const {
@@ -60,24 +62,11 @@ struct Four {
 #include "kernels/gemm/nm.inc"
 
 namespace coexec::kernels {
-namespace {
-
-// Calls body<R>() for the R that is `rows`, 1 <= R <= kMost.
-template <int kMost, typename Body>
-void ForRows(int32_t rows, Body body) {
-  if (rows == kMost) return body.template operator()<kMost>();
-  if constexpr (kMost > 1) ForRows<kMost - 1>(rows, body);
-}
-
-}  // namespace
-
 void gemm_f32_dense_neon(const GemmArgs& a) {
   ForRows<6>(a.rows, [&]<int R>() { DenseRows<R>(a); });
 }
 
-void gemm_f32_bcr_neon(const GemmArgs& a) {
-  ForRows<8>(a.rows, [&]<int R>() { BcrRows<R>(a); });
-}
+void gemm_f32_bcr_neon(const GemmArgs& a) { BcrPanels(a); }
 
 void gemm_f32_csr_neon(const GemmArgs& a) {
   ForRows<4>(a.rows, [&]<int R>() { CsrRows<R>(a); });

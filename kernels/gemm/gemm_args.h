@@ -11,10 +11,12 @@ namespace coexec::kernels {
 // on a few rows of x and a range of panels. Strides count elements.
 //
 // Every sum starts at +0 and runs in ascending k with fused multiply-add: one chain per element
-// for dense, csr and nm, two for bcr (see below). Then bias, then residual, then the activation.
-// So all variants return the same bits, whatever the rows and panels of a call.
+// for dense, csr and nm, two for bcr and there run by run (see below). Then bias, then residual,
+// then the activation. So all variants return the same bits, whatever the rows and panels of a
+// call.
 constexpr int kDensePanel = 32;    // features per dense panel
 constexpr int kSparsePanel = 16;   // features per bcr, csr or nm panel
+constexpr int kBcrRowsMax = 24;    // rows that one call of a bcr kernel takes
 constexpr int kCsrWindow = 32;     // inputs that a step of a csr panel chooses from
 constexpr int kNmGroup = 4;        // inputs of an nm group
 constexpr int kNmMost = 2;         // weights that a feature may have in a group
@@ -37,9 +39,10 @@ struct GemmPanel {
 // A packed weight. Layouts:
 //   dense  panel p holds features [32 p, 32 p + width) as [inputs][width]; width is 32, or 16
 //          for a last panel of at most 16 features. It starts at values + 32 p * inputs.
-//   bcr    a panel keeps a list of inputs, cut into runs; for each input of a run come the
-//          weights of the lanes in the mask, lowest first. Inputs at even places of a run add to
-//          one chain, those at odd places to another; the two are added at the end.
+//   bcr    a panel keeps a list of inputs, cut into runs, a run of all lanes before the others; for
+//          each input of a run come the weights of the lanes in the mask, lowest first. Inputs at
+//          even places of a run add to one chain, those at odd places to another; the two are
+//          added at the end. A panel's values begin at a multiple of 16.
 //   csr    a panel goes through x in steps, each with a window of 32 inputs from inputs_kept[step]
 //          on; in a step every lane adds one input of the window: values[step][16] times the
 //          input at offsets[step][16]. A lane with no weight in the window adds 0 times the

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
+#include <map>
 #include <numeric>
 #include <vector>
 
@@ -9,9 +11,12 @@
 namespace coexec::kernels {
 namespace {
 
-// From this many lanes on a bcr input is stored for all of them, zeros included: longer runs and
-// plain loads are worth more than the bytes.
-constexpr int kFullLanesMin = 12;
+// From this many lanes on a bcr input is stored for all of them, zeros included: plain loads are
+// worth more than the bytes. So is one whose lanes fewer than
+// kPartRunMin inputs share.
+constexpr int kFullLanesMin = 9;
+constexpr int kPartRunMin = 4;
+constexpr uint16_t kAllLanes = 0xffff;
 
 template <typename T>
 Buffer Copy(const std::vector<T>& from, size_t slack = 0) {
@@ -120,6 +125,35 @@ uint16_t LanesAt(const float* w, int64_t inputs, const int32_t* lanes, int64_t k
   return static_cast<uint16_t>(mask);
 }
 
+// Adds a bcr panel: its inputs by which lanes have a weight there, those at which all have first.
+void AddBcrPanel(const float* w, int64_t inputs, const int32_t* lanes, Parts* parts) {
+  // What follows is read in whole cache lines.
+  while (parts->values.size() % kSparsePanel != 0) parts->values.push_back(0.0f);
+  parts->Mark();
+  std::vector<uint16_t> at;
+  std::map<uint16_t, int> alike;
+  for (int64_t k = 0; k < inputs; ++k) {
+    at.push_back(LanesAt(w, inputs, lanes, k));
+    ++alike[at.back()];
+  }
+  std::map<uint16_t, std::vector<uint16_t>, std::greater<>> groups;
+  for (size_t k = 0; k < at.size(); ++k) {
+    if (at[k] == 0) continue;
+    const bool part = std::popcount(at[k]) < kFullLanesMin && alike[at[k]] >= kPartRunMin;
+    groups[part ? at[k] : kAllLanes].push_back(static_cast<uint16_t>(k));
+  }
+  for (const auto& [mask, group] : groups) {
+    parts->runs.push_back({mask, static_cast<uint16_t>(group.size())});
+    for (const uint16_t k : group) {
+      parts->inputs_kept.push_back(k);
+      for (int lane = 0; lane < kSparsePanel; ++lane) {
+        if (((mask >> lane) & 1) == 0) continue;
+        parts->values.push_back(lanes[lane] < 0 ? 0.0f : w[lanes[lane] * inputs + k]);
+      }
+    }
+  }
+}
+
 // Cuts a csr panel into steps: each window starts at the least input that any lane still needs,
 // and every lane whose next input lies in it takes that one.
 void AddCsrPanel(const float* w, int64_t inputs, const int32_t* lanes, Parts* parts) {
@@ -157,22 +191,7 @@ PackedWeight pack::Bcr(const float* w, int64_t features, int64_t inputs) {
 
   Parts parts;
   for (size_t first = 0; first < order.size(); first += kSparsePanel) {
-    parts.Mark();
-    const int32_t* lanes = order.data() + first;
-    bool fresh = true;
-    for (int64_t k = 0; k < inputs; ++k) {
-      uint16_t at = LanesAt(w, inputs, lanes, k);
-      if (at == 0) continue;
-      if (std::popcount(at) >= kFullLanesMin) at = 0xffff;
-      if (fresh || parts.runs.back().mask != at) parts.runs.push_back({at, 0});
-      fresh = false;
-      ++parts.runs.back().count;
-      parts.inputs_kept.push_back(static_cast<uint16_t>(k));
-      for (int lane = 0; lane < kSparsePanel; ++lane) {
-        if (((at >> lane) & 1) == 0) continue;
-        parts.values.push_back(lanes[lane] < 0 ? 0.0f : w[lanes[lane] * inputs + k]);
-      }
-    }
+    AddBcrPanel(w, inputs, order.data() + first, &parts);
   }
   parts.Mark();
   return Finish(std::move(parts), reorder ? order : std::vector<int32_t>{}, features, inputs,

@@ -17,7 +17,7 @@ int64_t ChunkRows(int64_t rows, int64_t inputs) {
 // Rows that one call should take: bcr reads x out of order, so a block of it should not
 // be much larger than the first-level cache.
 int64_t BlockRows(const GemmVariant& variant, int64_t inputs) {
-  constexpr int64_t kBlockFloats = 10 * 1024;
+  constexpr int64_t kBlockFloats = 32 * 1024;
   if (variant.layout != Layout::kBcr) return variant.rows_max;
   const int64_t fit = kBlockFloats / std::max<int64_t>(1, inputs);
   return std::clamp<int64_t>(fit, 4, variant.rows_max);

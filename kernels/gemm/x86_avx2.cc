@@ -42,6 +42,8 @@ struct Lanes {
 
 using FewLanes = Lanes;
 
+constexpr int kBcrBlock = 3;  // 12 of 16 registers
+
 struct Offsets {
   explicit Offsets(const uint8_t* from)
       : at(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)))) {}
@@ -84,22 +86,7 @@ void gemm_f32_dense_avx2(const GemmArgs& a) {
   }
 }
 
-void gemm_f32_bcr_avx2(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return BcrRows<1>(a);
-    case 2:
-      return BcrRows<2>(a);
-    case 3:
-      return BcrRows<3>(a);
-    case 4:
-      return BcrRows<4>(a);
-    case 5:
-      return BcrRows<5>(a);
-    default:
-      return;
-  }
-}
+void gemm_f32_bcr_avx2(const GemmArgs& a) { BcrPanels(a); }
 
 void gemm_f32_csr_avx2(const GemmArgs& a) {
   switch (a.rows) {

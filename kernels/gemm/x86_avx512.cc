@@ -37,6 +37,8 @@ struct FewLanes : Lanes {
   }
 };
 
+constexpr int kBcrBlock = 12;  // 24 of 32 registers
+
 struct Offsets {
   explicit Offsets(const uint8_t* from)
       : at(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))) {}
@@ -93,36 +95,7 @@ void gemm_f32_dense_avx512(const GemmArgs& a) {
   }
 }
 
-void gemm_f32_bcr_avx512(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return BcrRows<1>(a);
-    case 2:
-      return BcrRows<2>(a);
-    case 3:
-      return BcrRows<3>(a);
-    case 4:
-      return BcrRows<4>(a);
-    case 5:
-      return BcrRows<5>(a);
-    case 6:
-      return BcrRows<6>(a);
-    case 7:
-      return BcrRows<7>(a);
-    case 8:
-      return BcrRows<8>(a);
-    case 9:
-      return BcrRows<9>(a);
-    case 10:
-      return BcrRows<10>(a);
-    case 11:
-      return BcrRows<11>(a);
-    case 12:
-      return BcrRows<12>(a);
-    default:
-      return;
-  }
-}
+void gemm_f32_bcr_avx512(const GemmArgs& a) { BcrPanels(a); }
 
 void gemm_f32_csr_avx512(const GemmArgs& a) {
   switch (a.rows) {
