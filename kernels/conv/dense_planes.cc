@@ -5,8 +5,6 @@
 namespace coexec::kernels {
 namespace {
 
-// The planes of a band should stay in a core's second-level cache beside the weights of a strip.
-constexpr int64_t kBandBytes = 256 << 10;
 constexpr int64_t kFloat = sizeof(float);
 constexpr int64_t kLineFloats = 16;
 
@@ -25,8 +23,9 @@ void FetchNext(const FillArgs& args, int64_t ahead) {
 
 }  // namespace
 
-DensePlanes::DensePlanes(const ConvShape& shape, int64_t vector_places)
+DensePlanes::DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes)
     : shape_(shape),
+      band_bytes_(band_bytes),
       fill_(Pick(FillVariants()).fn),
       row_phases_(TapPhases(shape.kernel_h, shape.stride_h, shape.dilation_h)),
       halo_rows_((shape.kernel_h - 1) * shape.dilation_h / shape.stride_h) {
@@ -76,7 +75,7 @@ void DensePlanes::ChooseBands() {
   const int64_t row_bytes =
       std::max<int64_t>(1, shape_.group_slices() * planes_per_slice() * pitch_ * kFloat);
   const int64_t least = (2 * kLineFloats * 3 - 1) / std::max<int64_t>(1, pitch_) + 1;
-  const int64_t most = std::max(kBandBytes / row_bytes - halo_rows_, std::max(least, halo_rows_));
+  const int64_t most = std::max(band_bytes_ / row_bytes - halo_rows_, std::max(least, halo_rows_));
   bands_ = std::max<int64_t>(1, (shape_.out_h + most - 1) / most);
   band_rows_ = std::max<int64_t>(1, (shape_.out_h + bands_ - 1) / bands_);
   bands_ = std::max<int64_t>(1, (shape_.out_h + band_rows_ - 1) / band_rows_);

@@ -19,8 +19,9 @@ namespace coexec::kernels {
 // its own and there is none.
 class DensePlanes {
  public:
-  // places: how many positions a vector holds.
-  DensePlanes(const ConvShape& shape, int64_t vector_places);
+  // places: how many positions a vector holds. The planes of a band take about band_bytes: they
+  // should stay in a core's second-level cache, by default beside the weights of a strip.
+  DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes = 256 << 10);
 
   int64_t bands() const { return bands_; }
   int64_t row_begin(int64_t band) const { return band * band_rows_; }
@@ -53,6 +54,7 @@ class DensePlanes {
   }
 
   ConvShape shape_;
+  int64_t band_bytes_;
   FillFn* fill_;
   std::vector<int64_t> row_phases_;
   std::vector<int64_t> column_shifts_;

@@ -12,6 +12,8 @@ namespace {
 
 constexpr int64_t kFloat = sizeof(float);
 constexpr int64_t kLine = 16;  // floats of a cache line
+// The planes of a band should stay in a core's second-level cache; weights only pass through.
+constexpr int64_t kBandBytes = 384 << 10;
 // The sums of a turn should stay in a core's first-level cache beside the pixels.
 constexpr int64_t kSumBytes = 16 << 10;
 // Less work than this is not worth waking a thread for.
@@ -28,7 +30,7 @@ class PatternStep final : public Step {
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(PickPattern()),
-        planes_(shape, variant_.tile_places),
+        planes_(shape, variant_.tile_places, kBandBytes),
         weights_(spec.constants[1]->Packed<const PatternMatrix>(
             "conv/pattern",
             [&] {
