@@ -17,6 +17,21 @@ inline vec::F LoadBetween(const float* p, int begin, int end) {
   return lanes;
 }
 
+// Lanes of p[0 ...] where inside[0 ...] is -1, the others 0 and not read.
+inline vec::F LoadInside(const float* p, const int32_t* inside) {
+  vec::F lanes = vec::Set(0.0f);
+  for (int lane = 0; lane < vec::kLanes; ++lane) {
+    if (inside[lane] != 0) lanes[lane] = p[lane];
+  }
+  return lanes;
+}
+
+// Every second lane of a and of b, from the first or from the second on, in an order that is the
+// same for both and that Ordered makes the usual one.
+inline vec::F MixedEvens(vec::F a, vec::F b) { return vuzp1q_f32(a, b); }
+inline vec::F MixedOdds(vec::F a, vec::F b) { return vuzp2q_f32(a, b); }
+inline vec::F Ordered(vec::F x) { return x; }
+
 }  // namespace
 }  // namespace coexec::kernels
 

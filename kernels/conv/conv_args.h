@@ -47,21 +47,36 @@ using ConvFn = void(const ConvArgs&);
 // y[i] = epilogue(y[i], bias, 0) for n elements.
 using FinishFn = void(float* y, int64_t n, float bias, const Epilogue& epilogue);
 
-// One channel: y[r, j] = epilogue(sum over taps t of weights[t] * x[offsets[t] + r * pitch + j],
-// bias, residual[r, j]). The promises of ConvArgs hold.
+// Channels with a kernel each: y[c, r, j] = epilogue(sum over ky and kx of
+// weights[c, ky, kx] * x[c, r * stride_h - pad_top + ky * dilation_h,
+// j * stride_w - pad_left + kx * dilation_w], bias[c], residual[c, r, j]), where x is 0 outside its
+// rows and columns. The promises of ConvArgs hold, the rows and columns outside included.
 struct DepthwiseArgs {
+  int64_t channels;
   const float* x;
-  int64_t pitch;           // elements between rows of x
-  const int32_t* offsets;  // [taps]
-  const float* weights;    // [taps]
-  int32_t taps;
-  int64_t rows;
-  int64_t columns;
-  float* y;               // [rows, columns]
+  int64_t x_stride;  // elements between channels
+  int64_t in_rows, in_columns;
+  const float* weights;  // [channels, kernel_h, kernel_w]
+  int64_t kernel_h, kernel_w;
+  int64_t stride_h, stride_w;
+  int64_t dilation_h, dilation_w;
+  int64_t pad_top, pad_left;
+  const float* zeros;     // [in_columns]: a row outside
+  const int32_t* inside;  // at a column -1 inside and 0 outside: see DepthwiseReach
+  float* y;               // [channels, rows, columns]
+  int64_t rows, columns;
   const float* residual;  // like y, or null
-  float bias;
+  const float* bias;      // [channels] or null
   Epilogue epilogue;
 };
+
+// One past the last column for which `inside` must answer; the first is -pad_left. Static: a copy
+// built for a wider ISA must not be the one the linker keeps.
+static inline int64_t DepthwiseReach(const DepthwiseArgs& a) {
+  constexpr int64_t kLanesMax = 16;
+  const int64_t columns = a.columns > kLanesMax ? a.columns : kLanesMax;
+  return (columns + 1) * a.stride_w + a.kernel_w * a.dilation_w + kLanesMax - a.pad_left;
+}
 
 using DepthwiseFn = void(const DepthwiseArgs&);
 

@@ -250,37 +250,41 @@ void TestFinish() {
 void TestDepthwise() {
   for (const Variant<DepthwiseFn>& variant : DepthwiseVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
-    for (const int64_t columns : kPixels) {
+    for (size_t i = 0; i < 8 * std::size(kPixels); ++i) {
+      const int64_t columns = kPixels[i % std::size(kPixels)];
       const bool square = RandomInt(0, 1) == 1;  // 3x3 side by side
-      const int64_t rows = RandomInt(0, 21), taps = square ? 9 : RandomInt(0, 12);
-      const int64_t pitch = columns + RandomInt(0, 5);
-      const auto w = RandomFloats(taps, 0.3);
-      std::vector<int32_t> offsets;
-      int64_t most = 0;
-      for (int64_t t = 0; t < taps; ++t) {
-        offsets.push_back(static_cast<int32_t>(square ? t / 3 * pitch + t % 3 : RandomInt(0, 30)));
-        most = std::max<int64_t>(most, offsets.back());
+      DepthwiseArgs a{};
+      a.channels = RandomInt(1, 3), a.rows = RandomInt(0, 21), a.columns = columns;
+      a.kernel_h = square ? 3 : RandomInt(1, 5), a.kernel_w = square ? 3 : RandomInt(1, 5);
+      a.stride_w = RandomInt(1, 3), a.stride_h = square ? a.stride_w : RandomInt(1, 3);
+      a.dilation_h = square ? 1 : RandomInt(1, 3), a.dilation_w = square ? 1 : RandomInt(1, 3);
+      a.pad_top = RandomInt(0, 4), a.pad_left = RandomInt(0, 9);
+      // Any size of input will do: what the output needs beyond it is padding.
+      a.in_rows = RandomInt(0, (a.rows + 2) * a.stride_h);
+      a.in_columns = RandomInt(0, (columns + 2) * a.stride_w);
+      a.x_stride = a.in_rows * a.in_columns;
+      std::vector<int32_t> inside;
+      for (int64_t at = -a.pad_left; at < DepthwiseReach(a); ++at) {
+        inside.push_back(at >= 0 && at < a.in_columns ? -1 : 0);
       }
-      const auto x = RandomFloats(rows == 0 ? 0 : most + (rows - 1) * pitch + columns);
-      const auto residual = RandomFloats(rows * columns);
-      DepthwiseArgs args{x.get(),
-                         pitch,
-                         offsets.data(),
-                         w.get(),
-                         static_cast<int32_t>(taps),
-                         rows,
-                         columns,
-                         nullptr,
-                         RandomInt(0, 1) ? residual.get() : nullptr,
-                         0.5f,
-                         RandomEpilogue()};
-      std::vector<float> y(static_cast<size_t>(rows * columns), 7.0f), expected = y;
-      args.y = y.data();
-      variant.fn(args);
-      args.y = expected.data();
-      DepthwiseVariants().back().fn(args);
-      CHECK(Same(y, expected), "%s: %lld x %lld", variant.name, static_cast<long long>(rows),
-            static_cast<long long>(columns));
+      const std::vector<float> zeros(static_cast<size_t>(a.in_columns));
+      a.inside = inside.data() + a.pad_left, a.zeros = zeros.data();
+      const int64_t size = a.channels * a.rows * columns;
+      const auto x = RandomFloats(a.channels * a.x_stride);
+      const auto w = RandomFloats(a.channels * a.kernel_h * a.kernel_w, 0.3);
+      const auto residual = RandomFloats(size), bias = RandomFloats(a.channels);
+      a.x = x.get(), a.weights = w.get(), a.epilogue = RandomEpilogue();
+      a.residual = RandomInt(0, 1) ? residual.get() : nullptr;
+      a.bias = RandomInt(0, 1) ? bias.get() : nullptr;
+      std::vector<float> y(static_cast<size_t>(size), 7.0f), expected = y;
+      a.y = y.data();
+      variant.fn(a);
+      a.y = expected.data();
+      DepthwiseVariants().back().fn(a);
+      CHECK(Same(y, expected), "%s: %lld x %lld, kernel %lld x %lld, stride %lld x %lld",
+            variant.name, static_cast<long long>(a.rows), static_cast<long long>(columns),
+            static_cast<long long>(a.kernel_h), static_cast<long long>(a.kernel_w),
+            static_cast<long long>(a.stride_h), static_cast<long long>(a.stride_w));
     }
   }
 }

@@ -51,15 +51,23 @@ void conv_finish_ref(float* y, int64_t n, float bias, const Epilogue& epilogue) 
 }
 
 void depthwise_f32_dense_ref(const DepthwiseArgs& a) {
-  for (int64_t r = 0; r < a.rows; ++r) {
-    for (int64_t j = 0; j < a.columns; ++j) {
-      float sum = 0.0f;
-      for (int32_t t = 0; t < a.taps; ++t) {
-        sum = std::fma(a.weights[t], a.x[a.offsets[t] + r * a.pitch + j], sum);
+  for (int64_t at = 0; at < a.channels * a.rows * a.columns; ++at) {
+    const int64_t c = at / (a.rows * a.columns);
+    const float* w = a.weights + c * a.kernel_h * a.kernel_w;
+    const int64_t top = at / a.columns % a.rows * a.stride_h - a.pad_top;
+    const int64_t left = at % a.columns * a.stride_w - a.pad_left;
+    float sum = 0.0f;
+    for (int64_t ky = 0; ky < a.kernel_h; ++ky) {
+      for (int64_t kx = 0; kx < a.kernel_w; ++kx) {
+        const int64_t row = top + ky * a.dilation_h;
+        const int64_t column = left + kx * a.dilation_w;
+        const bool in = row >= 0 && row < a.in_rows && column >= 0 && column < a.in_columns;
+        const float x = in ? a.x[c * a.x_stride + row * a.in_columns + column] : 0.0f;
+        sum = std::fma(w[ky * a.kernel_w + kx], x, sum);
       }
-      const int64_t at = r * a.columns + j;
-      a.y[at] = Finish(sum, &a.bias, a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
     }
+    a.y[at] = Finish(sum, a.bias == nullptr ? nullptr : a.bias + c,
+                     a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
   }
 }
 

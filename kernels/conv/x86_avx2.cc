@@ -17,6 +17,17 @@ inline vec::F LoadBetween(const float* p, int begin, int end) {
   return _mm256_maskload_ps(p, _mm256_andnot_si256(vec::Mask(begin), vec::Mask(end)));
 }
 
+// Lanes of p[0 ...] where inside[0 ...] is -1, the others 0 and not read.
+inline vec::F LoadInside(const float* p, const int32_t* inside) {
+  return _mm256_maskload_ps(p, (__m256i)vec::LoadIndices(inside));
+}
+
+// Every second lane of a and of b, from the first or from the second on, in an order that is the
+// same for both and that Ordered makes the usual one.
+inline vec::F MixedEvens(vec::F a, vec::F b) { return _mm256_shuffle_ps(a, b, 0x88); }
+inline vec::F MixedOdds(vec::F a, vec::F b) { return _mm256_shuffle_ps(a, b, 0xdd); }
+inline vec::F Ordered(vec::F x) { return (vec::F)_mm256_permute4x64_pd((__m256d)x, 0xd8); }
+
 }  // namespace
 }  // namespace coexec::kernels
 

@@ -15,6 +15,21 @@ inline vec::F LoadBetween(const float* p, int begin, int end) {
   return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << end) - (1u << begin)), p);
 }
 
+// Lanes of p[0 ...] where inside[0 ...] is -1, the others 0 and not read.
+inline vec::F LoadInside(const float* p, const int32_t* inside) {
+  const __m512i mask = (__m512i)vec::LoadIndices(inside);
+  return _mm512_maskz_loadu_ps(_mm512_test_epi32_mask(mask, mask), p);
+}
+
+// Every second lane of a and of b, from the first or from the second on, in an order that is the
+// same for both and that Ordered makes the usual one.
+inline vec::F MixedEvens(vec::F a, vec::F b) { return Evens(a, b); }
+inline vec::F MixedOdds(vec::F a, vec::F b) {
+  return _mm512_permutex2var_ps(
+      a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+}
+inline vec::F Ordered(vec::F x) { return x; }
+
 }  // namespace
 }  // namespace coexec::kernels
 
