@@ -41,8 +41,12 @@ class ConvTransposeStep final : public Step {
   }
 
  private:
+  int64_t line_floats() const { return (shape_.out_w + shape_.stride_w - 1) / shape_.stride_w; }
+  int64_t contribution_floats() const {
+    return chunk_channels_ * shape_.taps() * shape_.in_pixels();
+  }
   int64_t part_bytes() const {
-    const int64_t elements = chunk_channels_ * shape_.taps() * shape_.in_pixels();
+    const int64_t elements = contribution_floats() + shape_.stride_w * line_floats();
     return (elements * int64_t{sizeof(float)} + 63) / 64 * 64;
   }
 
@@ -67,32 +71,48 @@ class ConvTransposeStep final : public Step {
     args.y_stride = s.in_pixels();
     args.epilogue = kNothing;
     variant_.fn(args);
+    float* lines = scratch + contribution_floats();
     for (int64_t m = first; m < last; ++m) {
       const int64_t channel = group * s.group_out() + m;
       float* y = context.out<float>(0) + (image * s.out_channels + channel) * s.out_pixels();
-      Scatter(scratch + (m - first) * s.taps() * s.in_pixels(), y);
-      variant_.finish(y, s.out_pixels(), has_bias_ ? context.in<float>(2)[channel] : 0.0f,
-                      epilogue_);
+      const float* contributions = scratch + (m - first) * s.taps() * s.in_pixels();
+      for (int64_t oy = 0; oy < s.out_h; ++oy, y += s.out_w) {
+        AddRow(contributions, oy, lines, y);
+        variant_.finish(y, s.out_w, has_bias_ ? context.in<float>(2)[channel] : 0.0f, epilogue_);
+      }
     }
   }
 
-  // y[oy, ox] = sum over taps of the contributions that land there.
-  void Scatter(const float* contribution, float* y) const {
+  // y[ox] = sum over taps of the contributions that land in output row oy. They land a stride
+  // apart: each phase of the stride has its line, in which they are neighbours.
+  void AddRow(const float* contributions, int64_t oy, float* lines, float* y) const {
     const ConvShape& s = shape_;
-    std::fill(y, y + s.out_pixels(), 0.0f);
+    const int64_t places = line_floats();
+    if (s.stride_w == 1) lines = y;
+    std::fill(lines, lines + (s.stride_w == 1 ? s.out_w : s.stride_w * places), 0.0f);
     for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < s.kernel_w; ++kx, contribution += s.in_pixels()) {
+      const int64_t below = oy + s.pad_top - ky * s.dilation_h;
+      const int64_t iy = below / s.stride_h;
+      if (below < 0 || below % s.stride_h != 0 || iy >= s.in_h) continue;
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
         const int64_t shift = kx * s.dilation_w - s.pad_left;
-        const int64_t left = shift >= 0 ? 0 : (-shift + s.stride_w - 1) / s.stride_w;
-        const int64_t beyond = std::max<int64_t>(0, s.out_w - shift);
-        const int64_t right = std::min(s.in_w, (beyond + s.stride_w - 1) / s.stride_w);
-        for (int64_t iy = 0; iy < s.in_h; ++iy) {
-          const int64_t oy = iy * s.stride_h + ky * s.dilation_h - s.pad_top;
-          if (oy < 0 || oy >= s.out_h) continue;
-          const float* from = contribution + iy * s.in_w;
-          float* to = y + oy * s.out_w + shift;
-          for (int64_t ix = left; ix < right; ++ix) to[ix * s.stride_w] += from[ix];
-        }
+        const int64_t phase = (shift % s.stride_w + s.stride_w) % s.stride_w;
+        const int64_t place = (shift - phase) / s.stride_w;  // of the row's first contribution
+        const int64_t left = std::max<int64_t>(0, -place);
+        const int64_t room = (s.out_w - phase + s.stride_w - 1) / s.stride_w - place;
+        const float* from = contributions + ((ky * s.kernel_w + kx) * s.in_h + iy) * s.in_w;
+        float* to = lines + phase * places + place;
+        for (int64_t ix = left; ix < std::min(s.in_w, room); ++ix) to[ix] += from[ix];
+      }
+    }
+    if (s.stride_w == 2) {
+      for (int64_t i = 0; i < s.out_w / 2; ++i) {
+        y[2 * i] = lines[i], y[2 * i + 1] = lines[places + i];
+      }
+      if (s.out_w % 2 != 0) y[s.out_w - 1] = lines[s.out_w / 2];
+    } else if (s.stride_w > 2) {
+      for (int64_t ox = 0; ox < s.out_w; ++ox) {
+        y[ox] = lines[ox % s.stride_w * places + ox / s.stride_w];
       }
     }
   }
