@@ -6,14 +6,15 @@ namespace coexec::kernels {
 enum class NormKind : uint8_t { kAffine, kNormalize, kSoftmax, kLogSoftmax };
 
 // One row of n f32 (or, for the softmaxes, n places of `columns` neighbouring rows, `stride`
-// elements apart; columns is 1 and stride 1 for the others). y may be x.
+// elements apart; with a stride of 1 the rows follow each other. columns is 1 and stride 1 for the
+// others). y may be x.
 //
 // kAffine:    y = x * scale + bias, fused.
 // kNormalize: y = (x - mean) / sqrt(var + epsilon) * scale + bias over the row.
 // kSoftmax:   y = exp(x - max) / sum exp(x - max); kLogSoftmax its logarithm.
 //
 // scale[i * step] and bias[i * step] belong to x[i], step being 0 or 1; bias may be null. Sums
-// run as vector_reduce.inc says, or from the first place to the last when columns are given.
+// run as vector_reduce.inc says, or from the first place to the last where the stride is not 1.
 struct NormArgs {
   NormKind kind;
   const float* x;

@@ -17,6 +17,7 @@ struct Problem {
   int64_t columns;
   int64_t step;
   bool bias;
+  bool rows = false;  // the columns are rows behind each other
 };
 
 void TestProblem(const Problem& p) {
@@ -28,7 +29,7 @@ void TestProblem(const Problem& p) {
                    .y = nullptr,
                    .n = p.n,
                    .columns = p.columns,
-                   .stride = p.columns,
+                   .stride = p.rows ? 1 : p.columns,
                    .scale = parameters.get(),
                    .bias = p.bias ? parameters.get() : nullptr,
                    .step = p.step,
@@ -79,6 +80,7 @@ int main() {
     for (const NormKind kind : {NormKind::kSoftmax, NormKind::kLogSoftmax}) {
       TestProblem({kind, n, 1, 0, false});
       TestProblem({kind, n % 9, n, 0, false});
+      for (const int64_t length : {2, 3, 4, 8, 16}) TestProblem({kind, length, n, 0, false, true});
     }
   }
   for (const int64_t n : {4096, 4097, 10'000}) {

@@ -179,22 +179,14 @@ class SoftmaxStep final : public Step {
 
   void Run(const StepContext& context) const override {
     if (n_ * inner_ == 0) return;
+    if (inner_ == 1) return RunRows(context);
     const int64_t blocks = (inner_ + kBlock - 1) / kBlock;
     const int64_t grain = kElementsPerPart / (n_ * std::min(inner_, kBlock)) + 1;
     ParallelFor(context.team, outer_ * blocks, grain, [&](int64_t begin, int64_t end, int) {
       for (int64_t item = begin; item < end; ++item) {
         const int64_t column = item % blocks * kBlock;
         const int64_t at = item / blocks * n_ * inner_ + column;
-        variant_.fn({.kind = kind_,
-                     .x = context.in<float>(0) + at,
-                     .y = context.out<float>(0) + at,
-                     .n = n_,
-                     .columns = std::min(kBlock, inner_ - column),
-                     .stride = inner_,
-                     .scale = nullptr,
-                     .bias = nullptr,
-                     .step = 0,
-                     .epsilon = 0.0f});
+        RunBlock(context, at, std::min(kBlock, inner_ - column));
       }
     });
   }
@@ -206,6 +198,26 @@ class SoftmaxStep final : public Step {
 
  private:
   static constexpr int64_t kBlock = 64;
+
+  void RunRows(const StepContext& context) const {
+    ParallelFor(
+        context.team, outer_, kElementsPerPart / n_ + 1,
+        [&](int64_t begin, int64_t end, int) { RunBlock(context, begin * n_, end - begin); });
+  }
+
+  void RunBlock(const StepContext& context, int64_t at, int64_t columns) const {
+    variant_.fn({.kind = kind_,
+                 .x = context.in<float>(0) + at,
+                 .y = context.out<float>(0) + at,
+                 .n = n_,
+                 .columns = columns,
+                 .stride = inner_,
+                 .scale = nullptr,
+                 .bias = nullptr,
+                 .step = 0,
+                 .epsilon = 0.0f});
+  }
+
   NormKind kind_;
   int64_t outer_;
   int64_t n_;
