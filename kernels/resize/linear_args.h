@@ -18,6 +18,7 @@ struct LinearArgs {
   const int32_t* left;  // [out_w rounded up to 16], the rest 0
   const int32_t* right;
   const float* share;
+  bool rising;  // left never beyond right, and neither ever falls
 };
 
 using LinearFn = void(const LinearArgs&);

@@ -12,12 +12,13 @@ struct Shares {
   std::vector<int32_t> left;
   std::vector<int32_t> right;
   std::vector<float> share;
+  bool rising = true;  // left never beyond right, and neither ever falls
 };
 
 Shares SharesOf(const ResizeDim& dim, Coordinates coordinates) {
   const auto padded = static_cast<size_t>((dim.out + 15) / 16 * 16);
   Shares shares{std::vector<int32_t>(padded), std::vector<int32_t>(padded),
-                std::vector<float>(padded)};
+                std::vector<float>(padded), true};
   for (int64_t at = 0; at < dim.out; ++at) {
     const float place =
         std::clamp(OriginalPlace(coordinates, dim, at), 0.0f, static_cast<float>(dim.in - 1));
@@ -26,6 +27,7 @@ Shares SharesOf(const ResizeDim& dim, Coordinates coordinates) {
     shares.left[i] = static_cast<int32_t>(std::min<int64_t>(static_cast<int64_t>(place), last));
     shares.right[i] = std::min(shares.left[i], last - 1) + 1;
     shares.share[i] = place - static_cast<float>(shares.left[i]);
+    if (i > 0 && shares.left[i] < shares.left[i - 1]) shares.rising = false;
   }
   return shares;
 }
@@ -56,6 +58,7 @@ class LinearStep final : public Step {
                   a.left = width_.left.data();
                   a.right = width_.right.data();
                   a.share = width_.share.data();
+                  a.rising = width_.rising;
                   for (int64_t row = begin; row < end; ++row) {
                     SetRows(context.in<float>(0), row, &a);
                     a.y = context.out<float>(0) + row * w_.out;

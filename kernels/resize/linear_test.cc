@@ -1,6 +1,7 @@
 // Linear rows: each variant gives the reference's bits at every width and reads nothing outside.
 #include "kernels/resize/linear.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -25,6 +26,12 @@ void TestRow(int64_t w, int64_t out_w, int count) {
     rows.push_back(check::RandomFloats(w));
     a.rows[r] = rows.back().get();
     a.weight[r] = count == 1 ? 1.0f : 0.25f * static_cast<float>(r + 1);
+  }
+  a.rising = check::RandomInt(0, 3) > 0;
+  if (a.rising) {
+    std::sort(left.begin(), left.begin() + out_w);
+    std::sort(right.begin(), right.begin() + out_w);
+    for (size_t i = 0; i < padded; ++i) right[i] = std::max(left[i], right[i]);
   }
   const auto line = check::RandomFloats(w);
   a.w = w;
