@@ -3,7 +3,8 @@
     dense   every element once
     bcr     per strip of rows (8 in Conv, 16 elsewhere): the strip's rows times the columns that
             any of them uses; rows in their own order or sorted by mask, whichever is less
-    csr     every non-zero, at the price of two: its column must be looked up
+    csr     every non-zero, at the price of two, as its column must be looked up; in Conv, where
+            the look-up serves many pixels, of 1.4
     pattern four taps of every 3x3 kernel that is not all zeros, when none has more
     nm      one or two of every four inputs, when no row keeps more of any four; not in Conv
 
@@ -28,6 +29,7 @@ from coexec.compiler.passes.weights import (
 )
 
 _CSR_PRICE = 2.0
+_CSR_CONV_PRICE = 1.4
 _PATTERN_PRICE = 1.2
 _NM_PRICE = 1.2
 _KEY_PRICE = 2.5  # of a score that is looked up, against one of a panel
@@ -43,7 +45,7 @@ def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) ->
     work = {
         "dense": float(matrix.size),
         "bcr": float(min(_strip_work(mask, strip_rows), _strip_work(mask[order], strip_rows))),
-        "csr": _CSR_PRICE * float(np.count_nonzero(mask)),
+        "csr": (_CSR_CONV_PRICE if kernel else _CSR_PRICE) * float(np.count_nonzero(mask)),
     }
     if kernel == (3, 3):
         taps = np.count_nonzero(mask.reshape(-1, 9), axis=1)

@@ -20,6 +20,7 @@ struct CsrVariant {
   CsrFn* fn;
   GatherFn* gather;
   IsaSet needs;
+  int vector_pixels;
   int tile_pixels;
 };
 

@@ -60,21 +60,24 @@ struct CsrRun {
 
 // Rows whose columns lie in a panel [columns][panel_stride]: a range of w's columns, copied side
 // by side so that all rows read them from the first-level cache. `runs` go through `entries` in
-// turn. Between ranges y holds the sums so far.
+// turn. Between ranges the sums so far are kept apart from y, side by side and aligned, and with
+// room for whole vectors.
 struct CsrArgs : SparseArgs {  // x, columns and pitch are unused
   const float* panel;          // 64-byte aligned
   const CsrRun* runs;
   int32_t run_count;
   const CsrEntry* entries;
-  bool first;  // start at 0 instead of at y
-  bool last;   // apply the epilogue
+  float* sums;  // [rows of w][sums_stride], 32-byte aligned; unused when both first and last
+  int64_t sums_stride;
+  bool first;  // start at 0 instead of at sums
+  bool last;   // apply the epilogue and store to y
 };
 
 using CsrFn = void(const CsrArgs&);
 
 // Fills a panel without gaps: panel[i * stride + p] = x[offsets[columns[i]] + f(first + p)] for
 // 0 <= i < count and 0 <= p < pixels, with f as above, and 0 for pixels <= p < stride, which is a
-// multiple of 16.
+// multiple of the vectors.
 struct GatherArgs {
   const float* x;
   const int32_t* offsets;  // [columns of w]

@@ -9,9 +9,15 @@ namespace {
 constexpr int64_t kBlockBytes = 384 << 10;
 // A csr panel should stay in the first-level cache beside the sums.
 constexpr int64_t kPanelBytes = 28 << 10;
+// And holds at most so many tiles.
+constexpr int64_t kTilesMost = 8;
+// Rows whose sums stay in the second-level cache from one range of columns to the next.
+constexpr int64_t kRowsTogether = 512;
 // Few pixels are shared among threads by rows, which needs rows dealt into shares.
 constexpr int kShares = 8;
 constexpr int64_t kSharePixels = 192;
+
+constexpr int64_t kFloat = sizeof(float);
 
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -52,7 +58,7 @@ BcrForm::BcrForm(const Constant& weights, const ConvShape& shape,
     for (const int32_t k : group.columns()) of_kept.push_back(offsets[static_cast<size_t>(k)]);
     of_kept.resize(of_kept.size() + kColumnsAhead, 0);
   }
-  const int64_t tiles = kBlockBytes / int64_t{sizeof(float)} / used / variant_.tile_pixels;
+  const int64_t tiles = kBlockBytes / kFloat / used / variant_.tile_pixels;
   block_pixels_ = std::max<int64_t>(2, tiles) * variant_.tile_pixels;
 }
 
@@ -66,13 +72,23 @@ void BcrForm::Run(const SparseArgs& args, const Share& share, float* /*panel*/) 
 
 CsrForm::CsrForm(const Constant& weights, const ConvShape& shape,
                  const std::vector<int32_t>& offsets)
-    : variant_(PickSparse(CsrVariants())), offsets_(offsets) {
-  const int64_t pixels = std::max<int64_t>(1, shape.out_pixels());
-  const int64_t tiles = (pixels + variant_.tile_pixels - 1) / variant_.tile_pixels;
-  tile_pixels_ = RoundUp((pixels + tiles - 1) / tiles, 16);
-  const int64_t column_bytes = tile_pixels_ * int64_t{sizeof(float)};
+    : variant_(PickSparse(CsrVariants())),
+      offsets_(offsets),
+      rows_(std::max<int64_t>(1, shape.group_out())) {
+  const int64_t vector = variant_.vector_pixels;
+  const int64_t vectors = std::max<int64_t>(1, (shape.out_pixels() + vector - 1) / vector);
+  const int64_t tiles = (vectors * vector + variant_.tile_pixels - 1) / variant_.tile_pixels;
+  tile_pixels_ = (vectors + tiles - 1) / tiles * vector;
+  // Of few columns a panel holds several tiles.
+  const int64_t columns = std::max<int64_t>(1, shape.group_in() * shape.taps());
+  const int64_t fit = kPanelBytes / (columns * tile_pixels_ * kFloat);
+  if (tiles > 1) tile_pixels_ *= std::clamp<int64_t>(fit, 1, std::min(tiles, kTilesMost));
+  const int64_t column_bytes = tile_pixels_ * kFloat;
   const int64_t panel_columns = kPanelBytes / column_bytes;
-  const int shares = pixels < kSharePixels ? kShares : 1;
+  const int64_t many_rows = RoundUp(shape.group_out(), kRowsTogether) / kRowsTogether;
+  const int shares = shape.out_pixels() < kSharePixels
+                         ? kShares
+                         : static_cast<int>(std::max<int64_t>(1, many_rows));
   const std::string key =
       "conv/csr/tile" + std::to_string(tile_pixels_) + "/shares" + std::to_string(shares);
   groups_ = PackGroups<CsrMatrix>(weights, key, shape, [&](int64_t m, int64_t k, const float* w) {
@@ -80,7 +96,8 @@ CsrForm::CsrForm(const Constant& weights, const ConvShape& shape,
   });
   for (const CsrMatrix& group : *groups_) {
     kept_ += group.nonzeros();
-    panel_bytes_ = std::max(panel_bytes_, group.panel_columns() * column_bytes);
+    panel_bytes_ = std::max(panel_bytes_, RoundUp(group.panel_columns() * column_bytes, 64));
+    if (group.ranges() > 1) sums_bytes_ = RoundUp(shape.group_out() * column_bytes, 64);
   }
 }
 
@@ -91,24 +108,32 @@ void CsrForm::Run(const SparseArgs& args, const Share& share, float* panel) cons
 
 void CsrForm::Tile(const SparseArgs& args, int64_t pixel, const CsrMatrix& weights,
                    const Share& share, float* panel) const {
-  CsrArgs csr{args, panel, nullptr, 0, nullptr, false, false};
+  CsrArgs csr{};
+  static_cast<SparseArgs&>(csr) = args;
+  csr.panel = panel;
+  csr.sums = panel + panel_bytes_ / kFloat, csr.sums_stride = tile_pixels_;
   csr.y += pixel;
   csr.pixels = std::min(tile_pixels_, args.pixels - pixel);
   if (args.residual != nullptr) csr.residual += pixel;
-  const int first = weights.shares() * share.part / share.parts;
-  const int last = weights.shares() * (share.part + 1) / share.parts;
-  const auto used = static_cast<int64_t>(weights.used().size());
-  for (int range = 0; range < weights.ranges(); ++range) {
-    const int64_t begin = range * weights.panel_columns();
-    const int64_t count = std::min(used - begin, weights.panel_columns());
-    variant_.gather({args.x, offsets_.data(), weights.used().data() + begin, count, pixel,
-                     csr.pixels, args.columns, args.pitch, panel, tile_pixels_});
-    csr.first = range == 0, csr.last = range + 1 == weights.ranges();
-    for (int s = first; s < last; ++s) {
-      const CsrMatrix::Part& part = weights.part(range, s);
-      csr.runs = weights.runs() + part.run_begin, csr.run_count = part.run_count;
-      csr.entries = weights.entries() + part.entry_begin;
-      variant_.fn(csr);
+  const int end = weights.shares() * (share.part + 1) / share.parts;
+  // With one range the panel serves all rows; else as many as have their sums in the cache.
+  const auto together = static_cast<int>(
+      weights.ranges() == 1 ? weights.shares()
+                            : std::max<int64_t>(1, weights.shares() * kRowsTogether / rows_));
+  for (int s = weights.shares() * share.part / share.parts; s < end; s += together) {
+    for (int range = 0; range < weights.ranges(); ++range) {
+      const int64_t begin = range * weights.panel_columns();
+      const int64_t count =
+          std::min(static_cast<int64_t>(weights.used().size()) - begin, weights.panel_columns());
+      variant_.gather({args.x, offsets_.data(), weights.used().data() + begin, count, pixel,
+                       csr.pixels, args.columns, args.pitch, panel, tile_pixels_});
+      csr.first = range == 0, csr.last = range + 1 == weights.ranges();
+      for (int i = s; i < std::min(end, s + together); ++i) {
+        const CsrMatrix::Part& part = weights.part(range, i);
+        csr.runs = weights.runs() + part.run_begin, csr.run_count = part.run_count;
+        csr.entries = weights.entries() + part.entry_begin;
+        variant_.fn(csr);
+      }
     }
   }
 }

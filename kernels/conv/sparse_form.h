@@ -45,14 +45,15 @@ class BcrForm {
 
 class CsrForm {
  public:
-  static constexpr bool kOverResidual = false;  // the output holds unfinished sums
+  static constexpr bool kOverResidual = true;
   CsrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets);
 
   const char* kernel() const { return variant_.name; }
   int64_t tile_pixels() const { return tile_pixels_; }
   int64_t kept() const { return kept_; }
   int64_t block_pixels() const { return tile_pixels_; }
-  int64_t panel_bytes() const { return panel_bytes_; }
+  // The panel, and the sums between ranges of columns.
+  int64_t panel_bytes() const { return panel_bytes_ + sums_bytes_; }
   void Run(const SparseArgs& args, const Share& share, float* panel) const;
 
  private:
@@ -63,8 +64,10 @@ class CsrForm {
   int64_t tile_pixels_;
   std::shared_ptr<const std::vector<CsrMatrix>> groups_;
   const std::vector<int32_t>& offsets_;
+  int64_t rows_;  // of a group
   int64_t kept_ = 0;
   int64_t panel_bytes_ = 0;
+  int64_t sums_bytes_ = 0;
 };
 
 }  // namespace coexec::kernels

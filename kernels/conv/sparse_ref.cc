@@ -48,13 +48,18 @@ void conv_f32_csr_ref(const CsrArgs& a) {
     const CsrRun& run = a.runs[i];
     for (int32_t r = 0; r < 2 && run.rows[r] >= 0; ++r) {
       for (int64_t p = 0; p < a.pixels; ++p) {
-        const int64_t at = run.rows[r] * a.y_stride + p;
-        float sum = a.first ? 0.0f : a.y[at];
+        float* const kept = a.sums + run.rows[r] * a.sums_stride + p;
+        float sum = a.first ? 0.0f : *kept;
         for (int32_t k = 0; k < run.count; ++k) {
           const CsrEntry& e = entry[2 * k + r];
           sum = std::fma(e.value, a.panel[e.at / int32_t{sizeof(float)} + p], sum);
         }
-        a.y[at] = a.last ? Finish(a, sum, run.rows[r], at) : sum;
+        if (!a.last) {
+          *kept = sum;
+          continue;
+        }
+        const int64_t at = run.rows[r] * a.y_stride + p;
+        a.y[at] = Finish(a, sum, run.rows[r], at);
       }
     }
     entry += 2 * run.count;

@@ -88,6 +88,7 @@ struct Case {
     const CsrMatrix matrix(rows, columns, w.get(), panel_columns, stride, shares);
     std::vector<float> result = y;
     Buffer panel(matrix.panel_columns() * stride * int64_t{sizeof(float)});
+    Buffer sums(rows * stride * int64_t{sizeof(float)});
     for (int range = 0; range < matrix.ranges(); ++range) {
       const int64_t first = range * matrix.panel_columns();
       const auto left = static_cast<int64_t>(matrix.used().size()) - first;
@@ -101,6 +102,8 @@ struct Case {
                     matrix.runs() + part.run_begin,
                     part.run_count,
                     matrix.entries() + part.entry_begin,
+                    sums.as<float>(),
+                    stride,
                     range == 0,
                     range + 1 == matrix.ranges()};
         csr.y = result.data();

@@ -21,10 +21,11 @@ constexpr auto kBcr = BuiltRows([] {
 
 constexpr auto kCsr = BuiltRows([] {
   return std::to_array<CsrVariant>({
-      {"conv_f32_csr_avx512", conv_f32_csr_avx512, gather_f32_csr_avx512, kAvx2Fma | kAvx512, 128},
-      {"conv_f32_csr_avx2", conv_f32_csr_avx2, gather_f32_csr_avx2, kAvx2Fma, 48},
-      {"conv_f32_csr_neon", conv_f32_csr_neon, gather_f32_csr_neon, kNeon, 32},
-      {"conv_f32_csr_ref", conv_f32_csr_ref, gather_f32_csr_ref, kBaseline, 48},
+      {"conv_f32_csr_avx512", conv_f32_csr_avx512, gather_f32_csr_avx512, kAvx2Fma | kAvx512, 16,
+       128},
+      {"conv_f32_csr_avx2", conv_f32_csr_avx2, gather_f32_csr_avx2, kAvx2Fma, 8, 56},
+      {"conv_f32_csr_neon", conv_f32_csr_neon, gather_f32_csr_neon, kNeon, 4, 32},
+      {"conv_f32_csr_ref", conv_f32_csr_ref, gather_f32_csr_ref, kBaseline, 16, 48},
   });
 });
 

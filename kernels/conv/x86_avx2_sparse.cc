@@ -7,7 +7,7 @@ namespace coexec::kernels {
 
 // 16 registers: 12 sums, the inputs, one weight.
 void conv_f32_bcr_avx2(const BcrArgs& a) { RunBcr<1, 3, 4, 8>(a); }
-void conv_f32_csr_avx2(const CsrArgs& a) { RunCsr<6>(a); }
+void conv_f32_csr_avx2(const CsrArgs& a) { RunCsr<7>(a); }  // twice: two rows
 void gather_f32_csr_avx2(const GatherArgs& a) { GatherPanel(a); }
 
 }  // namespace coexec::kernels
