@@ -251,7 +251,9 @@ void TestProblem(const Problem& p) {
   const std::vector<float> y = Run(p, data, 1);
   // Roundings of a long sum add up like a random walk: with the root of its length.
   const auto terms = static_cast<float>(Product(p.w) / p.w[0]);
-  const float tolerance = std::max(2e-5f, 1e-6f * std::sqrt(terms));
+  float tolerance = std::max(2e-5f, 1e-6f * std::sqrt(terms));
+  // Winograd's error goes with the largest sum, not with its own: winograd_test.cc holds it.
+  if (NewStep(p, p.x, p.y, data)->kernel().starts_with("winograd")) tolerance = 1e-4f;
   for (size_t i = 0; i < y.size(); ++i) {
     CHECK(std::fabs(y[i] - expected[i]) <= tolerance * (1 + std::fabs(expected[i])),
           "%s: element %zu is %g, expected %g", name.c_str(), i, static_cast<double>(y[i]),
@@ -277,7 +279,7 @@ void TestBands() {
     p.kernel = {3, 3}, p.strides = {stride, stride}, p.pads = {1, 1, 1, 1}, p.dilations = {1, 1};
     p.output_padding = {0, 0};
     const int64_t size = (37 - 1) / stride + 1;
-    p.x = {2, 200, 37, 37}, p.w = {9, 200, 3, 3}, p.y = {2, 9, size, size};
+    p.x = {2, 200, 37, 37}, p.w = {7, 200, 3, 3}, p.y = {2, 7, size, size};
     TestProblem(p);
   }
 }

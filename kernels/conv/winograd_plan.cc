@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kLineFloats = 16;
 // Fewer channels, and the transforms cost what the products save; fewer tiles, and vectors of
 // them are mostly empty.
-constexpr int64_t kChannelsLeast = 16;
+constexpr int64_t kChannelsLeast = 8;
 constexpr int64_t kTilesLeast = 9;
 // Up to so many tiles of step 4 (maps of 16 x 16), those of step 2 are used instead: their weights
 // are less than half as large, and with few tiles reading them is what takes the time.

@@ -235,13 +235,13 @@ void TestProblem(const Problem& p) {
 
 Problem RandomProblem() {
   const Dims pads = {RandomInt(0, 3), RandomInt(0, 3), RandomInt(0, 3), RandomInt(0, 3)};
-  const Dims x = {RandomInt(1, 3), RandomInt(16, 40), RandomInt(7, 40), RandomInt(7, 40)};
-  return {x, RandomInt(16, 40), pads};
+  const Dims x = {RandomInt(1, 3), RandomInt(8, 40), RandomInt(7, 40), RandomInt(7, 40)};
+  return {x, RandomInt(8, 40), pads};
 }
 
 void TestTooSmall() {
-  const Problem few({1, 15, 20, 20}, 16, {1, 1, 1, 1});
-  CHECK(few.NewStep(1) == nullptr, "15 channels");
+  const Problem few({1, 7, 20, 20}, 16, {1, 1, 1, 1});
+  CHECK(few.NewStep(1) == nullptr, "7 channels");
   const Problem small({1, 16, 4, 4}, 16, {1, 1, 1, 1});
   CHECK(small.NewStep(1) == nullptr, "a map of 4 x 4");
 }
