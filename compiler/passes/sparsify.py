@@ -1,8 +1,9 @@
 """Chooses how each weight is stored, by counting what its kernel would do:
 
     dense   every element once
-    bcr     per strip of rows (8 in Conv, 16 elsewhere): the strip's rows times the columns that
-            any of them uses; rows in their own order or sorted by mask, whichever is less
+    bcr     per strip of rows (4 in Conv, the shortest that its kernels take; 16 elsewhere): the
+            strip's rows times the columns that any of them uses; rows in their own order or sorted
+            by mask, whichever is less
     csr     every non-zero, at the price of two, as its column must be looked up; in Conv, where
             the look-up serves many pixels, of 1.4
     pattern four taps of every 3x3 kernel that is not all zeros, when none has more
@@ -42,9 +43,10 @@ def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) ->
     mask = matrix != 0
     packed = np.packbits(mask, axis=1)
     order = np.lexsort(packed.T[::-1])
+    rows = strip_rows // 2 if kernel else strip_rows  # AVX2 has half the registers
     work = {
         "dense": float(matrix.size),
-        "bcr": float(min(_strip_work(mask, strip_rows), _strip_work(mask[order], strip_rows))),
+        "bcr": float(min(_strip_work(mask, rows), _strip_work(mask[order], rows))),
         "csr": (_CSR_CONV_PRICE if kernel else _CSR_PRICE) * float(np.count_nonzero(mask)),
     }
     if kernel == (3, 3):
