@@ -17,12 +17,13 @@ void TestWindow(bool maximum) {
   using check::RandomInt;
   PoolArgs a{};
   a.maximum = maximum;
-  a.kernel_h = RandomInt(1, 5);
-  a.kernel_w = RandomInt(1, 5);
+  const bool pairs = RandomInt(0, 1) == 0;  // side by side, likely
+  a.kernel_h = pairs ? 2 : RandomInt(1, 5);
+  a.kernel_w = pairs ? 2 : RandomInt(1, 5);
   a.stride_h = RandomInt(1, 3);
-  a.stride_w = RandomInt(1, 4);
+  a.stride_w = pairs ? 2 : RandomInt(1, 4);
   a.dilation_h = RandomInt(1, 2);
-  a.dilation_w = RandomInt(1, 2);
+  a.dilation_w = pairs ? 1 : RandomInt(1, 2);
   a.pad_top = RandomInt(0, a.kernel_h - 1);
   a.pad_left = RandomInt(0, a.kernel_w - 1);
   a.h = RandomInt((a.kernel_h - 1) * a.dilation_h + 1, 20);
@@ -66,5 +67,5 @@ void TestWindow(bool maximum) {
 }  // namespace coexec::kernels
 
 int main() {
-  for (int i = 0; i < 300; ++i) coexec::kernels::TestWindow(i % 2 == 0);
+  for (int i = 0; i < 600; ++i) coexec::kernels::TestWindow(i % 2 == 0);
 }
