@@ -28,10 +28,15 @@ inline vec::F MixedEvens(vec::F a, vec::F b) { return _mm256_shuffle_ps(a, b, 0x
 inline vec::F MixedOdds(vec::F a, vec::F b) { return _mm256_shuffle_ps(a, b, 0xdd); }
 inline vec::F Ordered(vec::F x) { return (vec::F)_mm256_permute4x64_pd((__m256d)x, 0xd8); }
 
+inline vec::F Join(const float* a, const float* b) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a)), _mm_loadu_ps(b), 1);
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 
 #include "kernels/conv/dense.inc"
+#include "kernels/conv/dense_tail.inc"
 #include "kernels/conv/depthwise.inc"
 #include "kernels/conv/fill.inc"
 #include "kernels/conv/strips.inc"
@@ -55,7 +60,7 @@ void fill_f32_dense_avx2(const FillArgs& a) { FillPlane(a); }
 
 void panel_f32_dense_avx2(const PanelArgs& a) { FillPanel(a); }
 
-void dense_f32_dense_avx2(const DenseArgs& a) { dense::Run<1, 3, 4, 8>(a); }
+void dense_f32_dense_avx2(const DenseArgs& a) { dense::Run<1, 3, 4, 8, dense::PairTail>(a); }
 
 void dense_panel_f32_avx2(const DensePanelArgs& a) { dense::FillPanel(a); }
 
