@@ -23,14 +23,15 @@ void FetchNext(const FillArgs& args, int64_t ahead) {
 
 }  // namespace
 
-DensePlanes::DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes)
+DensePlanes::DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes,
+                         int64_t tail_places)
     : shape_(shape),
       band_bytes_(band_bytes),
       fill_(Pick(FillVariants()).fn),
       row_phases_(TapPhases(shape.kernel_h, shape.stride_h, shape.dilation_h)),
       halo_rows_((shape.kernel_h - 1) * shape.dilation_h / shape.stride_h) {
   const ConvShape& s = shape_;
-  ChooseColumns(vector_places);
+  ChooseColumns(vector_places, tail_places);
   CheckOffsets({halo_rows_ + s.out_h, pitch_});
   ChooseBands();
   CheckOffsets({s.group_slices() * planes_per_slice(), plane_stride_});
@@ -51,7 +52,7 @@ DensePlanes::DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t 
   }
 }
 
-void DensePlanes::ChooseColumns(int64_t vector_places) {
+void DensePlanes::ChooseColumns(int64_t vector_places, int64_t tail_places) {
   const ConvShape& s = shape_;
   const int64_t reach = (s.kernel_w - 1) * s.dilation_w;
   if (s.stride_w == 1) {
@@ -59,7 +60,9 @@ void DensePlanes::ChooseColumns(int64_t vector_places) {
     shared_pad_ = std::clamp<int64_t>(std::min(s.pad_left, pad_right), 0, reach);
   }
   const int64_t gap = reach / s.stride_w - shared_pad_;
-  const auto vectors = [&](int64_t places) { return (places + vector_places - 1) / vector_places; };
+  const auto vectors = [&](int64_t places) {
+    return (places - tail_places + vector_places - 1) / vector_places;
+  };
   side_by_side_ =
       100 * vectors(s.out_h * (s.out_w + gap) - gap) <= 115 * vectors(s.out_h * s.out_w);
   if (!side_by_side_) shared_pad_ = 0;

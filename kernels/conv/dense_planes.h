@@ -21,7 +21,9 @@ class DensePlanes {
  public:
   // places: how many positions a vector holds. The planes of a band take about band_bytes: they
   // should stay in a core's second-level cache, by default beside the weights of a strip.
-  DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes = 256 << 10);
+  // tail_places: past whole vectors so many cost next to nothing.
+  DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes = 256 << 10,
+              int64_t tail_places = 0);
 
   int64_t bands() const { return bands_; }
   int64_t row_begin(int64_t band) const { return band * band_rows_; }
@@ -47,7 +49,7 @@ class DensePlanes {
                 float* scratch) const;
 
  private:
-  void ChooseColumns(int64_t vector_places);
+  void ChooseColumns(int64_t vector_places, int64_t tail_places);
   void ChooseBands();
   int64_t planes_per_slice() const {
     return static_cast<int64_t>(row_phases_.size() * column_shifts_.size());

@@ -16,11 +16,11 @@ namespace {
 constexpr int64_t kWeightBytes = 512 << 10;
 constexpr int64_t kPanelBytes = 64 << 10;
 constexpr int64_t kLargePanelBytes = 512 << 10;
+constexpr int64_t kBandBytes = 256 << 10;
 // Copying pixels into a panel pays when more rows than these read each of them.
 constexpr int64_t kPanelRows = 8;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
-constexpr int64_t kVectorMax = 16;  // floats
 
 bool ReadsInPlace(const ConvShape& s) {
   return s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
@@ -46,8 +46,12 @@ class DenseStep final : public Step {
         has_residual_(spec.has(3)),
         tile_places_(variant_.tile_places) {
     const int64_t columns = shape.group_in() * shape.taps();
-    const int64_t passes = (columns + variant_.block_columns - 1) / variant_.block_columns;
-    block_columns_ = std::max<int64_t>(1, (columns + passes - 1) / std::max<int64_t>(1, passes));
+    // Planes do not begin with cache lines: a tile's places take half a line more.
+    const int64_t tile = variant_.tile_places;
+    const int64_t most =
+        ReadsInPlace(shape) ? variant_.block_columns : variant_.block_columns * tile / (tile + 8);
+    const int64_t passes = std::max<int64_t>(1, (columns + most - 1) / most);
+    block_columns_ = std::max<int64_t>(1, (columns + passes - 1) / passes);
     if (ReadsInPlace(shape)) {
       // Four vectors are better halved than cut into three and one.
       const int64_t pixels = shape.out_pixels();
@@ -68,7 +72,7 @@ class DenseStep final : public Step {
       band_pixels_ = (tiles + bands_ - 1) / bands_ * tile_places_;
       bands_ = std::max<int64_t>(1, RoundUp(pixels, band_pixels_) / band_pixels_);
     } else {
-      planes_.emplace(shape, kVectorMax);
+      planes_.emplace(shape, variant_.tile_places / 3, kBandBytes, variant_.tail_places);
       bands_ = planes_->bands();
     }
   }

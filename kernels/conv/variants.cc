@@ -76,10 +76,10 @@ constexpr auto kPanel = BuiltRows([] {
 // read their places from the second level: strip by strip, whose weights are in the first.
 constexpr auto kDense = BuiltRows([] {
   return std::to_array<DenseVariant>({
-      {"conv_f32_dense_avx512", dense_f32_dense_avx512, 8, 48, 1, 256, kAvx2Fma | kAvx512},
-      {"conv_f32_dense_avx2", dense_f32_dense_avx2, 4, 24, 32, 256, kAvx2Fma},
-      {"conv_f32_dense_neon", dense_f32_dense_neon, 8, 48, 1, 256, kNeon},
-      {"conv_f32_dense_ref", dense_f32_dense_ref, 4, 48, 1, 256, kBaseline},
+      {"conv_f32_dense_avx512", dense_f32_dense_avx512, 8, 48, 0, 1, 256, kAvx2Fma | kAvx512},
+      {"conv_f32_dense_avx2", dense_f32_dense_avx2, 4, 24, 4, 32, 256, kAvx2Fma},
+      {"conv_f32_dense_neon", dense_f32_dense_neon, 8, 48, 0, 1, 256, kNeon},
+      {"conv_f32_dense_ref", dense_f32_dense_ref, 4, 48, 0, 1, 256, kBaseline},
   });
 });
 
