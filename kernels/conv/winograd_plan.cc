@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kLineFloats = 16;
 // Fewer channels, and the transforms cost what the products save; fewer tiles, and vectors of
-// them are mostly empty.
+// them are mostly empty. Nor do maps gain that are lower or narrower than tiles: the products
+// must come down by a third.
 constexpr int64_t kChannelsLeast = 8;
 constexpr int64_t kTilesLeast = 9;
 // Up to so many tiles of step 4 (maps of 16 x 16), those of step 2 are used instead: their weights
@@ -33,8 +34,10 @@ int WinogradStep(const ConvShape& s) {
                     s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 && s.stride_w == 1 &&
                     s.dilation_h == 1 && s.dilation_w == 1;
   if (!fits || s.in_channels < kChannelsLeast || s.out_channels < kChannelsLeast) return 0;
-  if (Tiles(s.out_h, 4) * Tiles(s.out_w, 4) > kSmallTiles) return 4;
-  return Tiles(s.out_h, 2) * Tiles(s.out_w, 2) >= kTilesLeast ? 2 : 0;
+  const auto tiles = [&](int64_t step) { return Tiles(s.out_h, step) * Tiles(s.out_w, step); };
+  const int64_t products4 = 36 * tiles(4), products2 = 16 * tiles(2);
+  if (tiles(4) > kSmallTiles && products4 < products2) return 4;
+  return tiles(2) >= kTilesLeast && 3 * products2 < 2 * 9 * s.out_pixels() ? 2 : 0;
 }
 
 WinogradPlan::WinogradPlan(const ConvShape& s, int step_, int64_t rows_of_m)

@@ -244,6 +244,8 @@ void TestTooSmall() {
   CHECK(few.NewStep(1) == nullptr, "7 channels");
   const Problem small({1, 16, 4, 4}, 16, {1, 1, 1, 1});
   CHECK(small.NewStep(1) == nullptr, "a map of 4 x 4");
+  const Problem flat({1, 16, 3, 200}, 16, {0, 1, 0, 1});
+  CHECK(flat.NewStep(1) == nullptr, "a map of 1 x 200");
 }
 
 }  // namespace
