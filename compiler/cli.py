@@ -26,6 +26,7 @@ from coexec.compiler.onnx_import import Shape, read_signature
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.prune import Target
 from coexec.compiler.prune.rule import parse_density, parse_latency
+from coexec.compiler.quantize import TYPES
 from coexec.compiler.tune.explain import why
 from coexec.compiler.tune_command import warn
 from coexec.kernels.program import format
@@ -52,6 +53,12 @@ def register(subparsers: Subparsers) -> None:
     add_prune(compiling)
     add_basis(compiling)
     _add_pruning(compiling)
+    compiling.add_argument(
+        "--type",
+        choices=TYPES,
+        default="f32",
+        help="what weights are stored as; bf16 halves them and computes in f32",
+    )
     inspecting = add_command(
         subparsers,
         "inspect",
@@ -128,8 +135,8 @@ def _target(options: argparse.Namespace) -> Target | None:
 
 
 def _refuse_idle_options(options: argparse.Namespace, target: Target | None) -> None:
-    if options.calibration and not (options.prune or target):
-        raise CompileError("--calibration is for pruning; give --prune as well")
+    if options.calibration and not (options.prune or target or options.type != "f32"):
+        raise CompileError("--calibration is for pruning and for types; give --prune or --type")
     if options.reconstruct and not options.calibration:
         raise CompileError("--reconstruct fits weights to inputs; give --calibration FILE.npz")
     if options.trade_off and not target:
@@ -151,6 +158,7 @@ def _compile(options: argparse.Namespace) -> None:
             reconstruct=options.reconstruct is not False,
             target=target,
             trade_off=options.trade_off,
+            dtype=options.type,
             tune=options.tune,
             tuning=options.tuning_dir,
         ),
@@ -163,6 +171,8 @@ def _compile(options: argparse.Namespace) -> None:
     print(f"{options.model} -> {folder} in {seconds:.1f} s")
     for line in report.pruned:
         print(f"  pruned {line}")
+    for line in report.typed:
+        print(f"  typed {line}")
     for line in report.undone:
         print(f"  undone {line}")
     for line in report.tuned:

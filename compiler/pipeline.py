@@ -35,8 +35,9 @@ from coexec.compiler.program import to_program
 from coexec.compiler.prune import PruneRule, Target, prune
 from coexec.compiler.prune.basis import decompose
 from coexec.compiler.prune.trade_off import draw_trade_off, refuse_without_matplotlib
+from coexec.compiler.quantize import quantize
 from coexec.compiler.tune import EFFORTS, Choice, Tuning
-from coexec.compiler.tune.backends import tune_backends
+from coexec.compiler.tune.backends import Backends, tune_backends
 from coexec.compiler.tune.layouts import tune_layouts
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError, RunError
@@ -50,6 +51,7 @@ class CompileOptions:
     basis: how many basis kernels convolutions are decomposed into before that; 0: they are not.
     calibration: an .npz file with inputs to prune by least squares on, and to measure the pruned
     model's error on; without reconstruct, only that. target: sets the rates that rules leave open.
+    dtype: what weights are stored as, one of quantize.TYPES.
     trade_off: a file to draw the target's trade-off curve into. name: the model's, its file's stem
     when empty. profile: time every layer, for `inspect` and for the scheduler's costs. tune: how
     much to measure, "fast" or "full"; "": nothing. tuning: the folder of what was measured before,
@@ -63,6 +65,7 @@ class CompileOptions:
     reconstruct: bool = True
     target: Target | None = None
     trade_off: Path | None = None
+    dtype: str = "f32"
     profile: bool = True
     tune: str = ""
     tuning: Path | None = None
@@ -72,8 +75,9 @@ class CompileOptions:
 class CompileReport:
     """What became of a model. description: of its layers, when profiled. seconds: by stage.
     passes: how much each rewrote. undone: passes taken back because no kernel took the result.
-    pruned: the pruning in words, a line per weight. tuned: what the tuner chose other than the
-    cost model would have, a line per layer. warnings: of what was ignored."""
+    pruned: the pruning in words, a line per weight; typed: likewise the types of weights. tuned:
+    what the tuner chose other than the cost model would have, a line per layer. warnings: of what
+    was ignored."""
 
     name: str
     target: Path
@@ -82,6 +86,7 @@ class CompileReport:
     passes: dict[str, int] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
     tuned: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -113,6 +118,9 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
     if options.prune or options.target:
         with _timed(report, "prune"):
             report.pruned += _prune(graph, options)
+    if options.dtype != "f32":
+        with _timed(report, "type"):
+            report.typed = _quantize(graph, options)
     with _timed(report, "passes"):
         _run_passes(graph, LAYOUTS, kernels, report)
     with _timed(report, "tune"):
@@ -188,7 +196,10 @@ def _tune(
         return graph, {}
     before = {layer.name for layer in graph.layers}
     choices = tune_layouts(graph, effort, tuning)
-    tuned = tune_backends(graph, whole_model, effort, tuning, choices)
+    if options.dtype == "f32":
+        tuned = tune_backends(graph, whole_model, effort, tuning, choices)
+    else:  # ONNX Runtime would compute something else
+        tuned = Backends(graph, choices)
     try:
         tuning.save()
     except CompileError as error:  # the model is no worse for it; the next one measures again
@@ -276,6 +287,11 @@ def _prune(graph: Graph, options: CompileOptions) -> list[str]:
     return done.lines()
 
 
+def _quantize(graph: Graph, options: CompileOptions) -> list[str]:
+    examples = read_calibration(options.calibration, graph) if options.calibration else []
+    return quantize(graph, options.dtype, examples, GraphRunner()).lines()
+
+
 def _in_words(options: CompileOptions) -> dict[str, str]:
     """The options as the command line takes them."""
     shapes = sorted(options.shapes.items())
@@ -284,6 +300,7 @@ def _in_words(options: CompileOptions) -> dict[str, str]:
         "prune": " ".join(map(str, options.prune)),
         "basis": str(options.basis or ""),
         **({"target": str(options.target)} if options.target else {}),
+        **({"type": options.dtype} if options.dtype != "f32" else {}),
         "tune": options.tune,
     }
 

@@ -114,7 +114,7 @@ def test_bench_with_a_batch(
     [
         (["compile", "missing.onnx"], "coexec compile: missing.onnx: cannot be read"),
         (["inspect", "missing.coexec"], "coexec inspect: missing.coexec: cannot be read"),
-        (["compile", "m.onnx", "--calibration", "c.npz"], "give --prune as well"),
+        (["compile", "m.onnx", "--calibration", "c.npz"], "give --prune or --type"),
         (["compile", "m.onnx", "--prune", "bcr=0.9", "--reconstruct"], "give --calibration"),
         (["compile", "m.onnx", "--trade-off", "t.png"], "give --target-density or"),
     ],

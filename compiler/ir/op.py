@@ -210,6 +210,13 @@ def require_float(op: str, **types: TensorType | None) -> str:
     return dtype
 
 
+def require_float_weights(op: str, x: TensorType, **weights: TensorType | None) -> None:
+    """Weights of x's dtype; or of bf16 to an f32 x, which kernels widen exactly."""
+    for name, w in weights.items():
+        fits = w is None or w.dtype == x.dtype or (w.dtype, x.dtype) == ("bf16", "f32")
+        require(fits, f"{op}: dtype differs, x {x.dtype}, {name} {w and w.dtype}")
+
+
 def require_axis(op: str, axis: int, rank: int) -> None:
     require(0 <= axis < rank, f"{op}: axis {axis} is outside 0..{rank - 1}")
 

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from coexec.compiler.ir.graph import AttrValue, TensorType
-from coexec.compiler.ir.op import Array, Attrs, Cost, Sample, require, require_float, traffic
+from coexec.compiler.ir.op import (
+    Array,
+    Attrs,
+    Cost,
+    Sample,
+    require,
+    require_float,
+    require_float_weights,
+    traffic,
+)
 
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 
@@ -23,7 +32,8 @@ def infer_recurrent(
     attrs: Attrs,
 ) -> tuple[TensorType, TensorType]:
     """Types of y[T, D, B, H] and of one final state [D, B, H]."""
-    dtype = require_float(op, x=x, w=w, r=r, b=b, **states)
+    dtype = require_float(op, x=x, b=b, **states)
+    require_float_weights(op, x, w=w, r=r)
     hidden, direction = attrs.i("hidden_size"), attrs.s("direction")
     require(
         direction in DIRECTIONS,

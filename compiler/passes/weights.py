@@ -27,15 +27,16 @@ class Weight(NamedTuple):
 
 
 def sparse_weights(graph: Graph) -> Iterator[Weight]:
-    """The constant, non-empty f32 weights that have sparse kernels, in the layers' order: of Conv
-    without groups, Gemm, LSTM and GRU. A value that several layers read comes once per reader."""
+    """The constant, non-empty f32 and bf16 weights that have sparse kernels, in the layers' order:
+    of Conv without groups, Gemm, LSTM and GRU. A value that several layers read comes once per
+    reader."""
     for layer in graph.layers:
         if layer.op not in STRIP_ROWS or layer.attrs.get("group", 1) != 1:
             continue
         names = ("w", "r") if layer.op in ("LSTM", "GRU") else ("w",)
         for index, name in enumerate(names, start=1):
             value = operand(layer, index)
-            if value is None or value.constant is None or value.type.dtype != "f32":
+            if value is None or value.constant is None or value.type.dtype not in ("f32", "bf16"):
                 continue
             if value.constant.size:
                 yield Weight(layer, name, value, STRIP_ROWS[layer.op])

@@ -28,14 +28,14 @@ class LayoutCandidate:
 
 
 def sparse_operands(layer: Layer) -> list[int]:
-    """The layer's constant f32 weights that have enough zeros to choose a layout for."""
+    """The layer's constant f32 and bf16 weights that have enough zeros to choose a layout for."""
     op = BY_NAME[layer.op]
     found = []
     for i, (value, name) in enumerate(zip(layer.inputs, op.inputs, strict=False)):
         if value is None or value.constant is None or name.rstrip("?") not in op.weights:
             continue
         zeros = value.constant.size - np.count_nonzero(value.constant)
-        if value.type.dtype == "f32" and zeros > _ZEROS_MIN * value.constant.size:
+        if value.type.dtype in ("f32", "bf16") and zeros > _ZEROS_MIN * value.constant.size:
             found.append(i)
     return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from coexec.compiler.ir import Layer, Value
+from coexec.compiler.ir.op import FLOATS
 from coexec.compiler.ir.ops import BY_NAME
 
 
@@ -45,7 +46,7 @@ def _operand(value: Value | None, is_weight: bool) -> Any:
         return None
     if value.constant is None:
         return [*_type(value), "computed"]
-    zeros = zeros_digest(value) if is_weight and value.constant.dtype.kind == "f" else ""
+    zeros = zeros_digest(value) if is_weight and value.type.dtype in FLOATS else ""
     return [*_type(value), "constant", zeros]
 
 

@@ -1,6 +1,7 @@
 #include "kernels/base/vector_neon.inc"
 #include "kernels/gemm/finish.inc"
 #include "kernels/gemm/gemm_args.h"
+#include "kernels/gemm/load_bf16_neon.inc"
 
 namespace coexec::kernels {
 namespace {
@@ -22,7 +23,10 @@ struct Lanes {
     const uint32x4_t place = vreinterpretq_u32_u8(vcntq_u8(vreinterpretq_u8_u32(below)));
     rank = vreinterpretq_u8_u32(place * 0x04040404u + 0x03020100u);
   }
-  vec::F Expand(const float* w) const { return (vec::F)vqtbl1q_u8((uint8x16_t)vec::Load(w), rank); }
+  template <typename T>
+  vec::F Expand(const T* w) const {
+    return (vec::F)vqtbl1q_u8((uint8x16_t)vec::Load(w), rank);
+  }
   vec::F Fma(vec::F x, vec::F w, vec::F sum) const {
     return vbslq_f32(present, vec::Fma(x, w, sum), sum);
   }
@@ -75,5 +79,11 @@ void gemm_f32_csr_neon(const GemmArgs& a) {
 void gemm_f32_nm_neon(const GemmArgs& a) {
   ForRows<4>(a.rows, [&]<int R>() { NmRows<R>(a); });
 }
+
+void gemm_bf16_dense_neon(const GemmArgs& a) {
+  ForRows<6>(a.rows, [&]<int R>() { DenseRows<R, uint16_t>(a); });
+}
+
+void gemm_bf16_bcr_neon(const GemmArgs& a) { BcrPanels<uint16_t>(a); }
 
 }  // namespace coexec::kernels

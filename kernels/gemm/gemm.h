@@ -20,14 +20,19 @@ struct GemmVariant {
   GemmFn* fn;
   IsaSet needs;
   Layout layout;
-  int rows_max;  // rows of x that one call takes
+  DType weights;  // f32, or bf16
+  int rows_max;   // rows of x that one call takes
 };
 
-// Variants in this binary, best first; of each layout the last is the reference.
+// Variants in this binary, best first; of each layout and type the last is the reference.
 std::span<const GemmVariant> GemmVariants();
 
-// The first variant for `layout` that `host` can run.
-const GemmVariant& PickGemm(Layout layout, IsaSet host = HostIsa());
+// The first variant for `layout` that `host` can run. bf16 is dense or bcr.
+const GemmVariant& PickGemm(Layout layout, DType weights = DType::kF32, IsaSet host = HostIsa());
+// The variant for a packed weight.
+inline const GemmVariant& PickGemm(const PackedWeight& packed) {
+  return PickGemm(packed.layout, packed.dtype);
+}
 
 // One product: x is [rows, inputs], y and residual are [rows, features], row-major.
 struct GemmCall {

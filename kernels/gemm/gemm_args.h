@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 #include "kernels/base/unary.h"
@@ -13,7 +14,9 @@ namespace coexec::kernels {
 // Every sum starts at +0 and runs in ascending k with fused multiply-add: one chain per element
 // for dense, csr and nm, two for bcr and there run by run (see below). Then bias, then residual,
 // then the activation. So all variants return the same bits, whatever the rows and panels of a
-// call.
+// call. Weights of bf16 are widened as they are loaded, which is exact: the bits are those of the
+// f32 variant on the widened weights. csr and nm have no bf16 form; their weights are widened when
+// they are packed.
 constexpr int kDensePanel = 32;    // features per dense panel
 constexpr int kSparsePanel = 16;   // features per bcr, csr or nm panel
 constexpr int kBcrRowsMax = 24;    // rows that one call of a bcr kernel takes
@@ -52,12 +55,13 @@ struct GemmPanel {
 //          them possibly 0: values[group][weight][16]. places[word][16] says, two bits a weight
 //          from the lowest on, which input of the group it is for. A last group of fewer inputs
 //          counts from inputs - 4, which is not negative.
-// values may be read up to kWeightSlack elements past its end.
+// values, or values_bf16, may be read up to kWeightSlack elements past its end.
 struct GemmWeights {
   int64_t inputs;
   int64_t features;
   int32_t panels;
-  const float* values;
+  const float* values;          // null when they are bf16
+  const uint16_t* values_bf16;  // the upper halves of f32 values; null when they are f32
   // Sparse layouts only.
   const uint16_t* inputs_kept;
   const uint8_t* offsets;
@@ -84,8 +88,8 @@ struct GemmArgs {
   int64_t residual_stride;
   float* y;  // [rows, features]; only features of the given panels are written
   int64_t y_stride;
-  const float* soon;  // dense: weights a later call will read, or null; only prefetched
-  int64_t soon_step;  // floats of them per input of this call
+  const std::byte* soon;  // dense: weights a later call will read, or null; only prefetched
+  int64_t soon_step;      // bytes of them per input of this call
   UnaryOp activation;
   float alpha;
   float beta;

@@ -60,22 +60,35 @@ Floats RandomWeight(Layout layout, int64_t features, int64_t inputs) {
   return w;
 }
 
-PackedWeight Pack(Layout layout, const float* w, int64_t features, int64_t inputs) {
-  if (layout == Layout::kDense) return pack::Dense(w, features, inputs);
+PackedWeight Pack(Layout layout, DType dtype, const float* w, int64_t features, int64_t inputs) {
   if (layout == Layout::kNm) {
     CHECK(pack::FitsNm(w, features, inputs), "features %lld inputs %lld",
           static_cast<long long>(features), static_cast<long long>(inputs));
     return pack::Nm(w, features, inputs);
   }
-  return layout == Layout::kBcr ? pack::Bcr(w, features, inputs) : pack::Csr(w, features, inputs);
+  const auto form = layout == Layout::kDense ? pack::Dense
+                    : layout == Layout::kBcr ? pack::Bcr
+                                             : pack::Csr;
+  PackedWeight packed = form(w, features, inputs);
+  return dtype == DType::kBF16 ? pack::Narrowed(std::move(packed)) : std::move(packed);
 }
 
-const GemmVariant& Reference(Layout layout) { return PickGemm(layout, kBaseline); }
+// The nearest bf16 below in magnitude, as a float.
+void Truncate(float* w, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    w[i] = std::bit_cast<float>(std::bit_cast<uint32_t>(w[i]) & 0xffff0000u);
+  }
+}
+
+const GemmVariant& Reference(Layout layout, DType dtype) {
+  return PickGemm(layout, dtype, kBaseline);
+}
 
 // One call of `variant` and of its reference on rows with padded strides.
 void TestVariant(const GemmVariant& variant, int64_t rows, int64_t features, int64_t inputs) {
   const Floats w = RandomWeight(variant.layout, features, inputs);
-  const PackedWeight packed = Pack(variant.layout, w.get(), features, inputs);
+  if (variant.weights == DType::kBF16) Truncate(w.get(), features * inputs);
+  const PackedWeight packed = Pack(variant.layout, variant.weights, w.get(), features, inputs);
   const int64_t pad = rows == 1 ? 0 : check::RandomInt(0, 3);
   // Exact sizes: the last row and the last input have no padding behind them.
   const auto exact = [&](int64_t n, int64_t length) {
@@ -106,7 +119,7 @@ void TestVariant(const GemmVariant& variant, int64_t rows, int64_t features, int
   args.y_stride = features + pad;
   args.activation = static_cast<UnaryOp>(check::RandomInt(0, 2));
   args.y = expected.get();
-  Reference(variant.layout).fn(args);
+  Reference(variant.layout, variant.weights).fn(args);
   args.y = y.get();
   variant.fn(args);
   CHECK(SameBits(y.get(), expected.get(), y_size), "%s rows %lld features %lld inputs %lld",
@@ -142,7 +155,7 @@ Floats Run(const PackedWeight& packed, const float* x, int64_t rows, int threads
   call.y = y.get();
   call.y_stride = w.features;
   call.activation = activation;
-  RunGemm(PickGemm(packed.layout), w, call, scratch.get(), *team);
+  RunGemm(PickGemm(packed), w, call, scratch.get(), *team);
   return y;
 }
 
@@ -150,7 +163,7 @@ Floats Run(const PackedWeight& packed, const float* x, int64_t rows, int threads
 void TestWhole(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
   const Floats w = RandomWeight(layout, features, inputs);
   const Floats x = check::RandomFloats(rows * inputs);
-  const PackedWeight packed = Pack(layout, w.get(), features, inputs);
+  const PackedWeight packed = Pack(layout, DType::kF32, w.get(), features, inputs);
   const Activation relu = {UnaryOp::kRelu, 0.0f, 0.0f};
   const Floats y = Run(packed, x.get(), rows, 1, relu);
   for (int64_t r = 0; r < rows; ++r) {
@@ -176,6 +189,22 @@ void TestWhole(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
   }
 }
 
+// Weights of bf16 give the bits of their widened selves as f32.
+void TestNarrow(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
+  const Floats w = RandomWeight(layout, features, inputs);
+  Truncate(w.get(), features * inputs);
+  const Floats x = check::RandomFloats(rows * inputs);
+  const Activation none = {UnaryOp::kIdentity, 0.0f, 0.0f};
+  const Floats wide =
+      Run(Pack(layout, DType::kF32, w.get(), features, inputs), x.get(), rows, 1, none);
+  for (const int threads : {1, 2, 3}) {
+    const PackedWeight narrow = Pack(layout, DType::kBF16, w.get(), features, inputs);
+    const Floats y = Run(narrow, x.get(), rows, threads, none);
+    CHECK(SameBits(y.get(), wide.get(), rows * features), "bf16 %s threads %d", Name(layout),
+          threads);
+  }
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 
@@ -186,6 +215,10 @@ int main() {
     TestWhole(layout, 1, 300, 1000);
     TestWhole(layout, 4, 257, 129);
     TestWhole(layout, 130, 70, 1100);
+    if (layout == Layout::kCsr || layout == Layout::kNm) continue;
+    TestNarrow(layout, 1, 300, 1000);
+    TestNarrow(layout, 4, 257, 129);
+    TestNarrow(layout, 130, 70, 1100);
   }
   return 0;
 }

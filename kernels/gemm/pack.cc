@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "kernels/base/widen.h"
+
 namespace coexec::kernels {
 namespace {
 
@@ -73,14 +75,20 @@ std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t b
   if (inputs >= 1 << 16) layout = Layout::kDense;
   const std::string key = std::string("gemm ") + Name(layout) + " " + std::to_string(begin) + "+" +
                           std::to_string(features) + "x" + std::to_string(inputs);
+  // Before the lock that packing holds.
+  const bool bf16 = weight.type().dtype == DType::kBF16;
+  const std::shared_ptr<const Constant> wide = bf16 ? Widened(weight) : weight.shared_from_this();
   return weight.Packed<const PackedWeight>(key, [&] {
-    const std::shared_ptr<const std::byte> all = weight.Dense();
+    const std::shared_ptr<const std::byte> all = wide->Dense();
     const float* w = reinterpret_cast<const float*>(all.get()) + begin * inputs;
     const auto form = layout == Layout::kBcr                                       ? pack::Bcr
                       : layout == Layout::kCsr                                     ? pack::Csr
                       : layout == Layout::kNm && pack::FitsNm(w, features, inputs) ? pack::Nm
                                                                                    : pack::Dense;
-    return std::make_shared<const PackedWeight>(form(w, features, inputs));
+    PackedWeight packed = form(w, features, inputs);
+    const bool narrow = packed.layout == Layout::kDense || packed.layout == Layout::kBcr;
+    if (bf16 && narrow) packed = pack::Narrowed(std::move(packed));
+    return std::make_shared<const PackedWeight>(std::move(packed));
   });
 }
 
@@ -100,6 +108,19 @@ PackedWeight pack::Dense(const float* w, int64_t features, int64_t inputs) {
   packed.weights.features = features;
   packed.weights.panels = static_cast<int32_t>((features + kDensePanel - 1) / kDensePanel);
   packed.weights.values = values;
+  return packed;
+}
+
+PackedWeight pack::Narrowed(PackedWeight packed) {
+  const int64_t count = packed.macs + kWeightSlack;
+  Buffer narrow(count * 2);
+  const auto* wide = packed.values.as<uint32_t>();
+  auto* halves = narrow.as<uint16_t>();
+  for (int64_t i = 0; i < packed.macs; ++i) halves[i] = static_cast<uint16_t>(wide[i] >> 16);
+  packed.values = std::move(narrow);
+  packed.dtype = DType::kBF16;
+  packed.weights.values = nullptr;
+  packed.weights.values_bf16 = halves;
   return packed;
 }
 

@@ -12,13 +12,15 @@ namespace coexec::kernels {
 struct PackedWeight {
   GemmWeights weights = {};
   Layout layout = Layout::kDense;
-  int64_t macs = 0;  // multiply-adds per row of x, padding included
+  DType dtype = DType::kF32;  // of the values as packed: f32, or bf16
+  int64_t macs = 0;           // multiply-adds per row of x, padding included
   Buffer values, inputs_kept, offsets, runs, begins, order, places;
 };
 
 // Rows [begin, begin + features) of `weight` read as a matrix of rows of `inputs` elements,
 // packed for its layout. Held by the constant: equal requests share one form. A bcr or csr
-// weight with 2^16 inputs or more is packed dense, and so is an nm weight that does not fit.
+// weight with 2^16 inputs or more is packed dense, and so is an nm weight that does not fit;
+// one of bf16 is packed as f32 in the layouts that have no bf16 form.
 std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t begin,
                                                int64_t features, int64_t inputs);
 
@@ -41,6 +43,9 @@ PackedWeight Nm(const float* w, int64_t features, int64_t inputs);  // of a weig
 
 // Are there at most kNmMost weights in every group?
 bool FitsNm(const float* w, int64_t features, int64_t inputs);
+
+// The dense or bcr form with its values as bf16: their upper halves, the lower ones being zero.
+PackedWeight Narrowed(PackedWeight packed);
 
 }  // namespace pack
 }  // namespace coexec::kernels

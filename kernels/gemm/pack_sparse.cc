@@ -54,6 +54,7 @@ PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t feat
                     features,
                     static_cast<int32_t>(parts.begins.size()) - 1,
                     packed.values.as<float>(),
+                    nullptr,
                     packed.inputs_kept.as<uint16_t>(),
                     packed.offsets.as<uint8_t>(),
                     packed.runs.as<BcrRun>(),

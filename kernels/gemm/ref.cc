@@ -7,6 +7,9 @@
 namespace coexec::kernels {
 namespace {
 
+float Wide(float w) { return w; }
+float Wide(uint16_t w) { return vec::FromBits(static_cast<int32_t>(uint32_t{w} << 16)); }
+
 void Store(const GemmArgs& a, int32_t row, int64_t feature, float sum) {
   if (a.bias != nullptr) sum += a.bias[feature];
   if (a.residual != nullptr) sum += a.residual[row * a.residual_stride + feature];
@@ -19,34 +22,33 @@ int64_t FeatureAt(const GemmWeights& w, int64_t slot) {
   return slot < w.features ? slot : -1;
 }
 
-}  // namespace
-
-// The definition of gemm. Change this first; the other variants follow it.
-void gemm_f32_dense_ref(const GemmArgs& a) {
+template <typename T>
+void DenseRef(const GemmArgs& a, const T* all) {
   const GemmWeights& w = *a.weights;
   for (int64_t m = int64_t{a.panel_begin} * kDensePanel;
        m < int64_t{a.panel_end} * kDensePanel && m < w.features; ++m) {
     const int64_t first = m / kDensePanel * kDensePanel;
     const int64_t width = w.features - first > kDensePanel / 2 ? kDensePanel : kDensePanel / 2;
-    const float* values = w.values + first * w.inputs + (m - first);
+    const T* values = all + first * w.inputs + (m - first);
     for (int32_t r = 0; r < a.rows; ++r) {
       float sum = 0.0f;
       for (int64_t k = 0; k < w.inputs; ++k) {
-        sum = __builtin_fmaf(a.x[k * a.x_stride + r], values[k * width], sum);
+        sum = __builtin_fmaf(a.x[k * a.x_stride + r], Wide(values[k * width]), sum);
       }
       Store(a, r, m, sum);
     }
   }
 }
 
-void gemm_f32_bcr_ref(const GemmArgs& a) {
+template <typename T>
+void BcrRef(const GemmArgs& a, const T* all) {
   const GemmWeights& w = *a.weights;
   for (int64_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
     for (int lane = 0; lane < kSparsePanel; ++lane) {
       const int64_t m = FeatureAt(w, panel * kSparsePanel + lane);
       if (m < 0) continue;
       for (int32_t r = 0; r < a.rows; ++r) {
-        const float* value = w.values + w.begins[panel].value;
+        const T* value = all + w.begins[panel].value;
         const uint16_t* k = w.inputs_kept + w.begins[panel].input;
         float sum[2] = {0.0f, 0.0f};
         for (int64_t i = w.begins[panel].run; i < w.begins[panel + 1].run; ++i) {
@@ -54,7 +56,8 @@ void gemm_f32_bcr_ref(const GemmArgs& a) {
           const int rank = __builtin_popcount(mask & ((1u << lane) - 1));
           for (int j = 0; j < w.runs[i].count; ++j, value += __builtin_popcount(mask), ++k) {
             if (((mask >> lane) & 1) == 0) continue;
-            sum[j % 2] = __builtin_fmaf(a.x[*k * a.x_stride + r], value[rank], sum[j % 2]);
+            const float x = a.x[*k * a.x_stride + r];
+            sum[j % 2] = __builtin_fmaf(x, Wide(value[rank]), sum[j % 2]);
           }
         }
         Store(a, r, m, sum[0] + sum[1]);
@@ -62,6 +65,14 @@ void gemm_f32_bcr_ref(const GemmArgs& a) {
     }
   }
 }
+
+}  // namespace
+
+// The definition of gemm. Change this first; the other variants follow it.
+void gemm_f32_dense_ref(const GemmArgs& a) { DenseRef(a, a.weights->values); }
+void gemm_bf16_dense_ref(const GemmArgs& a) { DenseRef(a, a.weights->values_bf16); }
+void gemm_f32_bcr_ref(const GemmArgs& a) { BcrRef(a, a.weights->values); }
+void gemm_bf16_bcr_ref(const GemmArgs& a) { BcrRef(a, a.weights->values_bf16); }
 
 void gemm_f32_csr_ref(const GemmArgs& a) {
   const GemmWeights& w = *a.weights;

@@ -74,6 +74,12 @@ class Chunk {
                    scratch_ + first * weights_.inputs);
   }
 
+  const std::byte* Weights() const {
+    return variant_.weights == DType::kBF16
+               ? reinterpret_cast<const std::byte*>(weights_.values_bf16)
+               : reinterpret_cast<const std::byte*>(weights_.values);
+  }
+
   // Tiles are numbered panel by panel, so that a panel stays in cache for all its blocks.
   void Tiles(int64_t begin, int64_t end) const {
     if (blocks_.count == 1) return Stretches(begin, end);
@@ -109,9 +115,10 @@ class Chunk {
     args.y_stride = call_.y_stride;
     if (variant_.layout == Layout::kDense && blocks_.count > 1 && panel_end < weights_.panels) {
       // Each block of this panel asks for its share of the next.
-      const int64_t next = panel_end * kDensePanel * weights_.inputs;
-      args.soon = weights_.values + next + kDensePanel * weights_.inputs * block / blocks_.count;
-      args.soon_step = (kDensePanel + blocks_.count - 1) / blocks_.count;
+      const int64_t panel_bytes = kDensePanel * weights_.inputs * SizeOf(variant_.weights);
+      args.soon = Weights() + panel_end * panel_bytes + panel_bytes * block / blocks_.count;
+      const int64_t row_bytes = kDensePanel * SizeOf(variant_.weights);
+      args.soon_step = (row_bytes + blocks_.count - 1) / blocks_.count;
     }
     args.activation = call_.activation.op;
     args.alpha = call_.activation.alpha;

@@ -48,7 +48,9 @@ class GemmStep final : public Step {
 GemmStep::GemmStep(const StepSpec& spec)
     : bias_(spec.has(2)), residual_(spec.has(3)), activation_(ActivationOf(spec.attrs)) {
   CheckOperands(spec, 2, 4, 1, {1});
-  CheckF32("Gemm", spec);
+  std::vector<TensorType> wide(spec.inputs.begin(), spec.inputs.end());
+  if (wide[1].dtype == DType::kBF16) wide[1].dtype = DType::kF32;
+  CheckF32("Gemm", {spec.attrs, wide, spec.outputs, spec.constants});
   const TensorType& x = spec.inputs[0];
   const TensorType& w = spec.inputs[1];
   if (!spec.constants[1]) throw Unsupported("Gemm needs a constant weight");
@@ -70,7 +72,7 @@ GemmStep::GemmStep(const StepSpec& spec)
   rows_ = 1;
   for (size_t i = 0; i + 1 < x.shape.size(); ++i) rows_ *= x.shape[i];
   packed_ = PackWeight(*spec.constants[1], 0, features, inputs);
-  variant_ = &PickGemm(packed_->layout);
+  variant_ = &PickGemm(*packed_);
 }
 
 std::unique_ptr<Step> MakeGemm(const StepSpec& spec) { return std::make_unique<GemmStep>(spec); }

@@ -13,6 +13,12 @@ GemmFn gemm_f32_bcr_ref;
 GemmFn gemm_f32_bcr_avx2;
 GemmFn gemm_f32_bcr_avx512;
 GemmFn gemm_f32_bcr_neon;
+GemmFn gemm_bf16_dense_ref;
+GemmFn gemm_bf16_dense_avx2;
+GemmFn gemm_bf16_dense_neon;
+GemmFn gemm_bf16_bcr_ref;
+GemmFn gemm_bf16_bcr_avx2;
+GemmFn gemm_bf16_bcr_neon;
 GemmFn gemm_f32_csr_ref;
 GemmFn gemm_f32_csr_avx2;
 GemmFn gemm_f32_csr_avx512;
@@ -24,32 +30,42 @@ GemmFn gemm_f32_nm_neon;
 
 constexpr auto kVariants = BuiltRows([] {
   return std::to_array<GemmVariant>({
-      {"gemm_f32_dense_avx512", gemm_f32_dense_avx512, kAvx2Fma | kAvx512, Layout::kDense, 12},
-      {"gemm_f32_dense_avx2", gemm_f32_dense_avx2, kAvx2Fma, Layout::kDense, 6},
-      {"gemm_f32_dense_neon", gemm_f32_dense_neon, kNeon, Layout::kDense, 6},
-      {"gemm_f32_bcr_avx512", gemm_f32_bcr_avx512, kAvx2Fma | kAvx512, Layout::kBcr, kBcrRowsMax},
-      {"gemm_f32_bcr_avx2", gemm_f32_bcr_avx2, kAvx2Fma, Layout::kBcr, kBcrRowsMax},
-      {"gemm_f32_bcr_neon", gemm_f32_bcr_neon, kNeon, Layout::kBcr, kBcrRowsMax},
-      {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, 8},
-      {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, 4},
-      {"gemm_f32_csr_neon", gemm_f32_csr_neon, kNeon, Layout::kCsr, 4},
-      {"gemm_f32_nm_avx512", gemm_f32_nm_avx512, kAvx2Fma | kAvx512, Layout::kNm, 8},
-      {"gemm_f32_nm_avx2", gemm_f32_nm_avx2, kAvx2Fma, Layout::kNm, 4},
-      {"gemm_f32_nm_neon", gemm_f32_nm_neon, kNeon, Layout::kNm, 4},
-      {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, 16},
-      {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, kBcrRowsMax},
-      {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, 16},
-      {"gemm_f32_nm_ref", gemm_f32_nm_ref, kBaseline, Layout::kNm, 16},
+      {"gemm_f32_dense_avx512", gemm_f32_dense_avx512, kAvx2Fma | kAvx512, Layout::kDense,
+       DType::kF32, 12},
+      {"gemm_f32_dense_avx2", gemm_f32_dense_avx2, kAvx2Fma, Layout::kDense, DType::kF32, 6},
+      {"gemm_f32_dense_neon", gemm_f32_dense_neon, kNeon, Layout::kDense, DType::kF32, 6},
+      {"gemm_f32_bcr_avx512", gemm_f32_bcr_avx512, kAvx2Fma | kAvx512, Layout::kBcr, DType::kF32,
+       kBcrRowsMax},
+      {"gemm_f32_bcr_avx2", gemm_f32_bcr_avx2, kAvx2Fma, Layout::kBcr, DType::kF32, kBcrRowsMax},
+      {"gemm_f32_bcr_neon", gemm_f32_bcr_neon, kNeon, Layout::kBcr, DType::kF32, kBcrRowsMax},
+      {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, DType::kF32,
+       8},
+      {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, DType::kF32, 4},
+      {"gemm_f32_csr_neon", gemm_f32_csr_neon, kNeon, Layout::kCsr, DType::kF32, 4},
+      {"gemm_f32_nm_avx512", gemm_f32_nm_avx512, kAvx2Fma | kAvx512, Layout::kNm, DType::kF32, 8},
+      {"gemm_f32_nm_avx2", gemm_f32_nm_avx2, kAvx2Fma, Layout::kNm, DType::kF32, 4},
+      {"gemm_f32_nm_neon", gemm_f32_nm_neon, kNeon, Layout::kNm, DType::kF32, 4},
+      {"gemm_bf16_dense_avx2", gemm_bf16_dense_avx2, kAvx2Fma, Layout::kDense, DType::kBF16, 6},
+      {"gemm_bf16_dense_neon", gemm_bf16_dense_neon, kNeon, Layout::kDense, DType::kBF16, 6},
+      {"gemm_bf16_bcr_avx2", gemm_bf16_bcr_avx2, kAvx2Fma, Layout::kBcr, DType::kBF16, kBcrRowsMax},
+      {"gemm_bf16_bcr_neon", gemm_bf16_bcr_neon, kNeon, Layout::kBcr, DType::kBF16, kBcrRowsMax},
+      {"gemm_bf16_dense_ref", gemm_bf16_dense_ref, kBaseline, Layout::kDense, DType::kBF16, 16},
+      {"gemm_bf16_bcr_ref", gemm_bf16_bcr_ref, kBaseline, Layout::kBcr, DType::kBF16, kBcrRowsMax},
+      {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, DType::kF32, 16},
+      {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, DType::kF32, kBcrRowsMax},
+      {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, DType::kF32, 16},
+      {"gemm_f32_nm_ref", gemm_f32_nm_ref, kBaseline, Layout::kNm, DType::kF32, 16},
   });
 });
 
 std::span<const GemmVariant> GemmVariants() { return kVariants; }
 
-const GemmVariant& PickGemm(Layout layout, IsaSet host) {
+const GemmVariant& PickGemm(Layout layout, DType weights, IsaSet host) {
   for (const GemmVariant& variant : kVariants) {
-    if (variant.layout == layout && (variant.needs & ~host) == 0) return variant;
+    const bool fits = variant.layout == layout && variant.weights == weights;
+    if (fits && (variant.needs & ~host) == 0) return variant;
   }
-  __builtin_unreachable();  // each layout has a reference, and that needs nothing
+  __builtin_unreachable();  // what is packed has a reference, and that needs nothing
 }
 
 }  // namespace coexec::kernels

@@ -4,6 +4,7 @@
 #include "kernels/base/vector_avx2.inc"
 #include "kernels/gemm/finish.inc"
 #include "kernels/gemm/gemm_args.h"
+#include "kernels/gemm/load_bf16_avx2.inc"
 
 namespace coexec::kernels {
 namespace {
@@ -30,7 +31,10 @@ struct Lanes {
     rank = _mm256_load_si256(reinterpret_cast<const __m256i*>(ranks));
     present = _mm256_castsi256_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(has)));
   }
-  vec::F Expand(const float* w) const { return _mm256_permutevar8x32_ps(_mm256_loadu_ps(w), rank); }
+  template <typename T>
+  vec::F Expand(const T* w) const {
+    return _mm256_permutevar8x32_ps(vec::Load(w), rank);
+  }
   vec::F Fma(vec::F x, vec::F w, vec::F sum) const {
     return _mm256_blendv_ps(sum, _mm256_fmadd_ps(x, w, sum), present);
   }
@@ -117,5 +121,26 @@ void gemm_f32_nm_avx2(const GemmArgs& a) {
       return;
   }
 }
+
+void gemm_bf16_dense_avx2(const GemmArgs& a) {
+  switch (a.rows) {
+    case 1:
+      return DenseRows<1, uint16_t>(a);
+    case 2:
+      return DenseRows<2, uint16_t>(a);
+    case 3:
+      return DenseRows<3, uint16_t>(a);
+    case 4:
+      return DenseRows<4, uint16_t>(a);
+    case 5:
+      return DenseRows<5, uint16_t>(a);
+    case 6:
+      return DenseRows<6, uint16_t>(a);
+    default:
+      return;
+  }
+}
+
+void gemm_bf16_bcr_avx2(const GemmArgs& a) { BcrPanels<uint16_t>(a); }
 
 }  // namespace coexec::kernels

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "kernels/base/spec_checks.h"
+#include "kernels/program/widened_step.h"
 
 namespace coexec::kernels {
 
@@ -26,13 +27,20 @@ constexpr std::span<const OpEntry> (*kFamilies[])() = {
     ReduceOps, PoolOps, NormOps, ResizeOps,    MovementOps,
 };
 
+// Are weights of bf16 left as they are? Other ops see f32.
+bool TakesBf16(const std::string& op) { return op == "Gemm" || op == "LSTM" || op == "GRU"; }
+
 }  // namespace
 
 std::unique_ptr<Step> MakeStep(const std::string& op, const StepSpec& spec) {
   CheckSizes(spec);
   for (const auto family : kFamilies) {
     for (const OpEntry& entry : family()) {
-      if (op == entry.op) return entry.make(spec);
+      if (op != entry.op) continue;
+      if (!TakesBf16(op)) {
+        if (auto step = MakeWidened(entry.make, spec)) return step;
+      }
+      return entry.make(spec);
     }
   }
   throw Unsupported("no native kernel for op " + op);

@@ -71,7 +71,9 @@ void RecurrentStep::CheckOperands(const StepSpec& spec) const {
     const TensorType& given = spec.inputs[i];
     if (i > 2 && !given.present()) continue;
     const bool weight = i == 1 || i == 2;
-    const TensorType fits = {DType::kF32, expected[i], weight ? given.layout : Layout::kDense};
+    const bool bf16 = weight && given.dtype == DType::kBF16;
+    const TensorType fits = {bf16 ? DType::kBF16 : DType::kF32, expected[i],
+                             weight ? given.layout : Layout::kDense};
     if (given != fits) {
       throw Unsupported(OpName(kind_) + ": " + names[i] + " must be " + fits.str() + ", not " +
                         given.str());

@@ -50,9 +50,9 @@ int64_t RecurrentStep::scratch_bytes(int threads) const {
 }
 
 std::string RecurrentStep::kernel() const {
-  const Layout layout = ways_[0].state[0]->layout;
-  return std::string(kind_ == RnnKind::kLstm ? "lstm" : "gru") + "_f32_" + Name(layout) + "_" +
-         IsaName(PickGemm(layout).needs);
+  const PackedWeight& state = *ways_[0].state[0];
+  return std::string(kind_ == RnnKind::kLstm ? "lstm_" : "gru_") + Name(state.dtype) + "_" +
+         Name(state.layout) + "_" + IsaName(PickGemm(state).needs);
 }
 
 void RecurrentStep::Run(const StepContext& context) const {
@@ -107,7 +107,7 @@ void RecurrentStep::Project(const RnnWay& way, const float* x, const Memory& mem
   call.bias = way.input_bias.data();
   call.y = memory.projected;
   call.y_stride = shape_.gates * shape_.hidden;
-  RunGemm(PickGemm(way.input->layout), way.input->weights, call, memory.gemm, team);
+  RunGemm(PickGemm(*way.input), way.input->weights, call, memory.gemm, team);
 }
 
 void RecurrentStep::StateProduct(const RnnWay& way, size_t part, int64_t i, const float* h,
@@ -122,7 +122,7 @@ void RecurrentStep::StateProduct(const RnnWay& way, size_t part, int64_t i, cons
   call.y = memory.recurrent + begin;
   call.y_stride = shape_.gates * shape_.hidden;
   call.backwards = i % 2 == 1;  // every step walks the same weights: to and fro
-  RunGemm(PickGemm(packed.layout), packed.weights, call, memory.gemm, team);
+  RunGemm(PickGemm(packed), packed.weights, call, memory.gemm, team);
 }
 
 void RecurrentStep::Advance(const RnnWay& way, int64_t i, const float* projected, const float* h,

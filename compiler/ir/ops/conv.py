@@ -25,6 +25,7 @@ from coexec.compiler.ir.op import (
     Sample,
     require,
     require_float,
+    require_float_weights,
     traffic,
     volume,
 )
@@ -45,7 +46,8 @@ def infer(
     residual: TensorType | None,
     attrs: Attrs,
 ) -> list[TensorType]:
-    dtype = require_float("Conv", x=x, w=w, b=b, residual=residual)
+    dtype = require_float("Conv", x=x, b=b, residual=residual)
+    require_float_weights("Conv", x, w=w)
     group, kernel = attrs.i("group"), tuple(attrs.ints("kernel_shape"))
     check_window("Conv", len(x.shape) - 2, attrs)
     require(len(w.shape) == len(x.shape), f"Conv: rank differs, x {x.shape}, w {w.shape}")

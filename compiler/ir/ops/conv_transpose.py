@@ -18,6 +18,7 @@ from coexec.compiler.ir.op import (
     Sample,
     require,
     require_float,
+    require_float_weights,
     traffic,
     volume,
 )
@@ -40,7 +41,8 @@ def _full_spatial(spatial: tuple[int, ...], attrs: Attrs) -> tuple[int, ...]:
 
 
 def infer(x: TensorType, w: TensorType, b: TensorType | None, attrs: Attrs) -> list[TensorType]:
-    dtype = require_float("ConvTranspose", x=x, w=w, b=b)
+    dtype = require_float("ConvTranspose", x=x, b=b)
+    require_float_weights("ConvTranspose", x, w=w)
     group, rank = attrs.i("group"), len(x.shape) - 2
     kernel, pads = tuple(attrs.ints("kernel_shape")), attrs.ints("pads")
     extra = attrs.ints("output_padding")

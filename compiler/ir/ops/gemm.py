@@ -18,6 +18,7 @@ from coexec.compiler.ir.op import (
     Sample,
     require,
     require_float,
+    require_float_weights,
     traffic,
     volume,
 )
@@ -31,7 +32,8 @@ def infer(
     residual: TensorType | None,
     attrs: Attrs,
 ) -> list[TensorType]:
-    dtype = require_float("Gemm", x=x, w=w, b=b, residual=residual)
+    dtype = require_float("Gemm", x=x, b=b, residual=residual)
+    require_float_weights("Gemm", x, w=w)
     require(len(w.shape) == 2, f"Gemm: w must be [M, K], got {w.shape}")
     require(len(x.shape) >= 1, f"Gemm: x must be [..., K], got {x.shape}")
     require(x.shape[-1] == w.shape[1], f"Gemm: k differs, x {x.shape}, w {w.shape}")
