@@ -41,7 +41,8 @@ struct GemmPanel {
 
 // A packed weight. Layouts:
 //   dense  panel p holds features [32 p, 32 p + width) as [inputs][width]; width is 32, or 16
-//          for a last panel of at most 16 features. It starts at values + 32 p * inputs.
+//          for a last panel of at most 16 features. It starts at values + 32 p * inputs. Of bf16,
+//          every 16 features j are in the order 0, 8, 1, 9 ... 7, 15.
 //   bcr    a panel keeps a list of inputs, cut into runs, a run of all lanes before the others; for
 //          each input of a run come the weights of the lanes in the mask, lowest first. Inputs at
 //          even places of a run add to one chain, those at odd places to another; the two are

@@ -116,7 +116,12 @@ PackedWeight pack::Narrowed(PackedWeight packed) {
   Buffer narrow(count * 2);
   const auto* wide = packed.values.as<uint32_t>();
   auto* halves = narrow.as<uint16_t>();
-  for (int64_t i = 0; i < packed.macs; ++i) halves[i] = static_cast<uint16_t>(wide[i] >> 16);
+  const bool pairs = packed.layout == Layout::kDense;
+  for (int64_t i = 0; i < packed.macs; ++i) {
+    const int64_t place = i % 16;
+    const int64_t from = pairs ? i - place + place / 2 + place % 2 * 8 : i;
+    halves[i] = static_cast<uint16_t>(wide[from] >> 16);
+  }
   packed.values = std::move(narrow);
   packed.dtype = DType::kBF16;
   packed.weights.values = nullptr;

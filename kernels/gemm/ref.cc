@@ -22,6 +22,10 @@ int64_t FeatureAt(const GemmWeights& w, int64_t slot) {
   return slot < w.features ? slot : -1;
 }
 
+// Where feature `f` of a dense panel lies in a row of it.
+int64_t PlaceOf(const float*, int64_t f) { return f; }
+int64_t PlaceOf(const uint16_t*, int64_t f) { return f / 16 * 16 + f % 8 * 2 + f % 16 / 8; }
+
 template <typename T>
 void DenseRef(const GemmArgs& a, const T* all) {
   const GemmWeights& w = *a.weights;
@@ -29,7 +33,7 @@ void DenseRef(const GemmArgs& a, const T* all) {
        m < int64_t{a.panel_end} * kDensePanel && m < w.features; ++m) {
     const int64_t first = m / kDensePanel * kDensePanel;
     const int64_t width = w.features - first > kDensePanel / 2 ? kDensePanel : kDensePanel / 2;
-    const T* values = all + first * w.inputs + (m - first);
+    const T* values = all + first * w.inputs + PlaceOf(all, m - first);
     for (int32_t r = 0; r < a.rows; ++r) {
       float sum = 0.0f;
       for (int64_t k = 0; k < w.inputs; ++k) {
