@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Array, Graph
 from coexec.compiler.prune.report import relative_error
 from coexec.compiler.prune.walk import Run
 from coexec.compiler.quantize.bf16 import to_bf16
+from coexec.compiler.quantize.int8 import to_int8
 from coexec.compiler.quantize.report import TypedWeight, TypeReport
 
-TYPES = ("f32", "bf16")
+TYPES = ("f32", "bf16", "int8")
 
 
 def quantize(
@@ -18,10 +20,12 @@ def quantize(
 ) -> TypeReport:
     """Stores the graph's weights as `dtype`, one of TYPES other than f32, where they can be.
     calibration: inputs in the graph's order, any number of times; run computes a graph's outputs
-    from them."""
-    assert dtype == "bf16", dtype
+    from them. Raises CompileError for int8 without such inputs."""
+    if dtype == "int8" and not calibration:
+        raise CompileError("--type int8 needs to see inputs; give --calibration FILE.npz")
     before = [run(graph, inputs) for inputs in calibration]
-    report = TypeReport(to_bf16(graph))
+    weights = to_bf16(graph) if dtype == "bf16" else to_int8(graph, calibration, run)
+    report = TypeReport(weights)
     if before:
         after = [run(graph, inputs) for inputs in calibration]
         report.output_error = relative_error(before, after)

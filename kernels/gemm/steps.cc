@@ -5,6 +5,7 @@
 #include "kernels/base/spec_checks.h"
 #include "kernels/base/step.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/i8.h"
 #include "kernels/gemm/matmul.h"
 
 namespace coexec::kernels {
@@ -75,7 +76,10 @@ GemmStep::GemmStep(const StepSpec& spec)
   variant_ = &PickGemm(*packed_);
 }
 
-std::unique_ptr<Step> MakeGemm(const StepSpec& spec) { return std::make_unique<GemmStep>(spec); }
+std::unique_ptr<Step> MakeGemm(const StepSpec& spec) {
+  if (spec.has(1) && spec.inputs[1].dtype == DType::kI8) return MakeGemmI8(spec);
+  return std::make_unique<GemmStep>(spec);
+}
 
 constexpr std::array<OpEntry, 2> kOps = {{{"Gemm", MakeGemm}, {"MatMul", MakeMatMul}}};
 

@@ -1,4 +1,7 @@
-"""y[..., M] = activation(x[..., K] @ w[M, K].T + b + residual). Sparsity is in w's type."""
+"""y[..., M] = activation(x[..., K] @ w[M, K].T + b + residual). Sparsity is in w's type.
+
+With w of i8, w_scale[M] and x_scale (the scale and zero point of x) say what integers stand for:
+q = clip(rint(x / scale), -zero, 255 - zero), and q @ w.T * scale * w_scale is the product."""
 
 from __future__ import annotations
 
@@ -30,10 +33,19 @@ def infer(
     w: TensorType,
     b: TensorType | None,
     residual: TensorType | None,
+    w_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
 ) -> list[TensorType]:
     dtype = require_float("Gemm", x=x, b=b, residual=residual)
-    require_float_weights("Gemm", x, w=w)
+    if w.dtype == "i8":
+        require(dtype == "f32", f"Gemm: x must be f32 for w of i8, got {dtype}")
+        for name, scale, count in (("w_scale", w_scale, w.shape[0]), ("x_scale", x_scale, 2)):
+            fits = scale == TensorType("f32", (count,))
+            require(fits, f"Gemm: {name} must be f32[{count}] for w of i8, got {scale}")
+    else:
+        require_float_weights("Gemm", x, w=w)
+        require(not w_scale and not x_scale, "Gemm: scales are for w of i8")
     require(len(w.shape) == 2, f"Gemm: w must be [M, K], got {w.shape}")
     require(len(x.shape) >= 1, f"Gemm: x must be [..., K], got {x.shape}")
     require(x.shape[-1] == w.shape[1], f"Gemm: k differs, x {x.shape}, w {w.shape}")
@@ -51,9 +63,18 @@ def infer(
 
 
 def reference(
-    x: Array, w: Array, b: Array | None, residual: Array | None, attrs: Attrs
+    x: Array,
+    w: Array,
+    b: Array | None,
+    residual: Array | None,
+    w_scale: Array | None,
+    x_scale: Array | None,
+    attrs: Attrs,
 ) -> list[Array]:
-    y = x.astype(np.float64) @ w.astype(np.float64).T
+    if w_scale is None or x_scale is None:
+        y = x.astype(np.float64) @ w.astype(np.float64).T
+    else:
+        y = _of_integers(x, w, w_scale, x_scale)
     if b is not None:
         y = y + b
     if residual is not None:
@@ -61,15 +82,26 @@ def reference(
     return [activate(y, attrs).astype(x.dtype)]
 
 
+def _of_integers(x: Array, w: Array, w_scale: Array, x_scale: Array) -> Array:
+    """The kernels' bits: f32 where they round, sums exact."""
+    scale, zero = x_scale
+    steps = np.clip(x * (np.float32(1) / scale), -zero, 255 - zero)
+    sums = np.rint(steps).astype(np.float64) @ w.astype(np.float64).T
+    products: Array = sums.astype(np.float32) * (scale * w_scale)
+    return products.astype(np.float64)
+
+
 def cost(
     x: TensorType,
     w: TensorType,
     b: TensorType | None,
     residual: TensorType | None,
+    w_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
     density: float,
 ) -> Cost:
-    y = infer(x, w, b, residual, attrs)[0]
+    y = infer(x, w, b, residual, w_scale, x_scale, attrs)[0]
     return Cost(
         flops=2 * round(w.elements * density) * volume(x.shape[:-1]) + y.elements,
         bytes=traffic(x, b, residual, y, w, density=density, weights=1),
@@ -99,7 +131,7 @@ def samples(rng: np.random.Generator) -> Iterator[Sample]:
 OPS = [
     Op(
         name="Gemm",
-        inputs=("x", "w", "b?", "residual?"),
+        inputs=("x", "w", "b?", "residual?", "w_scale?", "x_scale?"),
         outputs=("y",),
         weights=("w",),
         attrs=ACTIVATION_ATTRS,

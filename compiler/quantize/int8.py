@@ -1,0 +1,116 @@
+"""Matrix products on integers (Jacob et al., CVPR 2018, section 2): weights as int8, symmetric,
+a scale per row; activations as uint8 with a zero point, a scale per tensor. Sums are exact in
+int32 and become f32 right after them.
+
+The range of an activation is from the least to the greatest value that the calibration inputs
+bring, with 0 inside. No percentile: with a few dozen inputs the extremes are hardly outliers, and
+a clipped value costs more than a slightly coarser step. What a layer cannot take, it does not: a
+result that is off by more than ERROR_MAX on these inputs keeps the layer in f32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from coexec.compiler.ir import Array, Graph, Layer, TensorType, Value
+from coexec.compiler.passes.sparsify import choose_layout, layout_work
+from coexec.compiler.passes.weights import STRIP_ROWS
+from coexec.compiler.prune.report import relative_error
+from coexec.compiler.prune.walk import Run, Walk
+from coexec.compiler.quantize.report import TypedWeight
+from coexec.compiler.quantize.weights import TypedOperand, typed_operands
+
+# Of a layer's results, relative: sound layers are below a third of it.
+ERROR_MAX = 0.05
+_LEVELS = 255  # of an activation
+_WEIGHT_MAX = 127
+_INPUTS_MAX = 65536  # sums of more would not fit int32
+
+
+def quantized_weight(array: Array) -> tuple[Array, Array]:
+    """int8 [M, K] in -127..127 and the f32 scale of each row, 1 for a row of zeros."""
+    largest = np.abs(array).max(axis=1)
+    scale = np.where(largest > 0, largest / _WEIGHT_MAX, 1).astype(np.float32)
+    scale[scale == 0] = 1  # a row of subnormals
+    steps = np.rint(array / scale[:, None])
+    return np.clip(steps, -_WEIGHT_MAX, _WEIGHT_MAX).astype(np.int8), scale
+
+
+def activation_scale(low: float, high: float) -> Array:
+    """f32 scale and zero point of uint8 values that reach from low to high and hold 0 exactly."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32((high - low) / _LEVELS)
+    if not scale > np.finfo(np.float32).tiny:
+        return np.array([1, 0], np.float32)
+    zero = np.clip(np.rint(-low / scale), 0, _LEVELS)
+    return np.array([scale, zero], np.float32)
+
+
+def to_int8(graph: Graph, examples: Sequence[Sequence[Array]], run: Run) -> list[TypedWeight]:
+    """Makes each Gemm that can be one of int8, in place, layer after layer: a later one sees what
+    the earlier ones compute now."""
+    walk = Walk(graph, examples, run)
+    positions = {id(layer): i for i, layer in enumerate(graph.layers)}
+    report = []
+    for found in list(typed_operands(graph)):
+        layer, operand, value, _ = found
+        note, error = _why_not(graph, found), 0.0
+        if not note:
+            walk.to(positions[id(layer)])
+            error, note = _quantize(layer, walk)
+        dtype = "f32" if note else "int8"
+        report.append(TypedWeight(layer.name, operand, dtype, value.type.elements, error, note))
+    return report
+
+
+def _why_not(graph: Graph, found: TypedOperand) -> str:
+    layer, value = found.layer, found.value
+    if found.why_not:
+        return found.why_not
+    if layer.op != "Gemm":
+        return f"no int8 kernel for {layer.op}"
+    if sum(value in other.inputs for other in graph.layers) > 1:
+        return "several layers read it"
+    assert value.constant is not None
+    if value.type.shape[1] > _INPUTS_MAX:
+        return f"more than {_INPUTS_MAX} inputs"
+    if not np.isfinite(value.constant).all():
+        return "it is not finite"
+    if choose_layout(layout_work(value.constant, STRIP_ROWS["Gemm"])) != "dense":
+        return "it is sparse, and int8 kernels are dense"
+    return ""
+
+
+def _quantize(layer: Layer, walk: Walk) -> tuple[float, str]:
+    """The error of the layer's result, and why the layer stays as it is."""
+    x, w, result = layer.inputs[0], layer.inputs[1], layer.outputs[0]
+    assert x is not None
+    assert w is not None
+    assert w.constant is not None
+    assert result is not None
+    seen = walk.values(x)
+    low, high = min(float(a.min()) for a in seen), max(float(a.max()) for a in seen)
+    if not np.isfinite([low, high]).all():
+        return 0.0, "its input is not finite"
+    integers, scale = quantized_weight(w.constant)
+    before = list(layer.inputs)
+    want = walk.run_alone(layer, result)
+    layer.inputs = [
+        x,
+        Value(w.name, replace(w.type, dtype="i8"), integers),
+        *[*before[2:], None, None][:2],
+        _constant(f"{layer.name}.w_scale", scale),
+        _constant(f"{layer.name}.x_scale", activation_scale(low, high)),
+    ]
+    got = walk.run_alone(layer, result)
+    error = relative_error([[a] for a in want], [[a] for a in got])
+    if error <= ERROR_MAX:
+        return error, ""
+    layer.inputs = before
+    return error, f"beyond {ERROR_MAX}"
+
+
+def _constant(name: str, array: Array) -> Value:
+    return Value(name, TensorType("f32", array.shape), array)

@@ -1,0 +1,144 @@
+"""int8 products: quantizing, the kernels against the reference, what stays f32 and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coexec.compiler.describe import random_inputs
+from coexec.compiler.errors import CompileError
+from coexec.compiler.execute import runner_of
+from coexec.compiler.ir import Array, Graph
+from coexec.compiler.ir.activation import NO_ACTIVATION
+from coexec.compiler.ir.interpret import interpret
+from coexec.compiler.ir.verify import verify
+from coexec.compiler.passes.test_support import Build
+from coexec.compiler.pipeline import CompileOptions, compile_model
+from coexec.compiler.quantize import quantize
+from coexec.compiler.quantize.int8 import activation_scale, quantized_weight
+from coexec.kernels.program import format
+from coexec.kernels.program.runner import Runner
+
+
+@given(st.floats(-1e30, 1e30), st.floats(0, 1e30))
+def test_a_range_holds_zero_and_its_ends(low: float, width: float) -> None:
+    scale, zero = activation_scale(low, low + width)
+    assert zero == int(zero)
+    assert 0 <= zero <= 255
+    if scale != 1:
+        assert (0 - zero) * scale <= min(low, 0) + scale
+        assert (255 - zero) * scale >= max(low + width, 0) - scale
+
+
+def test_a_weight_is_within_half_a_step() -> None:
+    w = np.random.default_rng(0).normal(0, 1, (7, 50)).astype(np.float32)
+    w[3] = 0
+    integers, scale = quantized_weight(w)
+    assert np.abs(integers).max() == 127
+    assert (np.abs(integers * scale[:, None] - w) <= 0.5001 * scale[:, None]).all()
+
+
+def _examples(b: Build, *shape: int, count: int = 4) -> list[list[Array]]:
+    return [[b.rng.normal(0.5, 1, shape).astype(np.float32)] for _ in range(count)]
+
+
+def _run(graph: Graph, x: Array) -> Array:
+    result: Array = runner_of(graph).run({graph.inputs[0].name: x})[graph.outputs[0].name]
+    return result
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 70), st.integers(1, 90),
+    st.booleans(), st.booleans(), st.sampled_from(["", "Relu", "Tanh"]),
+)  # fmt: skip
+def test_kernels_compute_the_reference(
+    seed: int, rows: int, features: int, inputs: int, biased: bool, residual: bool, act: str
+) -> None:
+    b = Build(seed)
+    x = b.input(rows, inputs)
+    rest = [
+        b.weight(features) if biased else None,
+        b.weight(rows, features) if residual else None,
+    ]
+    y = b.op("Gemm", x, b.weight(features, inputs), *rest, **{**NO_ACTIVATION, "activation": act})
+    graph = b.graph(y)
+    examples = _examples(b, rows, inputs)
+    report = quantize(graph, "int8", examples, interpret)
+    verify(graph, "rewritten")
+    if report.weights[0].note:  # few inputs may be off by more than is allowed
+        return
+    other = b.rng.normal(0, 3, (rows, inputs)).astype(np.float32)  # beyond the range too
+    want = interpret(graph, [other])[0]
+    atol = 0.0 if act != "Tanh" else 1e-6
+    np.testing.assert_allclose(_run(graph, other), want, rtol=1e-6, atol=max(atol, 1e-5))
+
+
+def test_later_layers_see_what_earlier_ones_compute() -> None:
+    b = Build(1)
+    x = b.input(8, 64)
+    h = b.gemm(x, b.weight(96, 64), b.weight(96))
+    graph = b.graph(b.gemm(b.op("Relu", h), b.weight(32, 96)))
+    report = quantize(graph, "int8", _examples(b, 8, 64), interpret)
+    assert [w.dtype for w in report.weights] == ["int8", "int8"]
+    assert all(0 < w.error < 0.02 for w in report.weights)
+    assert report.output_error is not None
+    assert 0 < report.output_error < 0.03
+
+
+def test_what_stays_f32_says_why() -> None:
+    b = Build(2)
+    x = b.input(4, 4, 8, 8)
+    y = b.op("Reshape", b.conv(x, b.weight(4, 4, 1, 1)), shape=[4, 256])
+    sparse = b.rng.normal(0, 1, (16, 256)).astype(np.float32)
+    sparse[:, b.rng.random(256) < 0.9] = 0
+    coarse = np.full((16, 16), 1e-3, np.float32)
+    coarse[:, 0] = 1e3  # one column that takes all the steps, and an input that is always 0
+    hidden = b.gemm(y, b.constant(sparse))
+    first = np.ones(16, np.float32)
+    first[0] = 0
+    masked = b.op("Mul", hidden, b.constant(first))
+    graph = b.graph(b.gemm(masked, b.constant(coarse)))
+    report = quantize(graph, "int8", _examples(b, 4, 4, 8, 8), interpret)
+    notes = [w.note for w in report.weights]
+    assert notes[0] == "no int8 kernel for Conv"
+    assert notes[1] == "it is sparse, and int8 kernels are dense"
+    assert notes[2] == "beyond 0.05"
+    assert [w.dtype for w in report.weights] == ["f32"] * 3
+
+
+def test_without_inputs_it_is_refused() -> None:
+    b = Build(3)
+    graph = b.graph(b.gemm(b.input(1, 8), b.weight(8, 8)))
+    with pytest.raises(CompileError, match="give --calibration"):
+        quantize(graph, "int8", [], interpret)
+
+
+def test_compiled_end_to_end(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    w = rng.normal(0, 1, (64, 48)).astype(np.float32)
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]>\n'
+        "net (float[5, 64] x) => (float[5, 48] y) { y = MatMul(x, w) }"
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    path, target = tmp_path / "net.onnx", tmp_path / "net.coexec"
+    path.write_bytes(model.SerializeToString())
+    np.savez(tmp_path / "frames.npz", x=rng.normal(0, 1, (4, 5, 64)).astype(np.float32))
+    options = CompileOptions(dtype="int8", calibration=tmp_path / "frames.npz")
+    report = compile_model(path, target, options)
+    assert "int8, 3072 weights" in report.typed[0]
+    loaded = format.load(target)
+    assert report.description is not None
+    assert report.description.layers[0].kernel.startswith("gemm_i8_dense_")
+    x = np.clip(random_inputs(loaded.program)["x"], -2.5, 2.5)  # inside the range seen
+    got = Runner(loaded).run({"x": x})["y"]
+    assert np.linalg.norm(got - x @ w) < 0.02 * np.linalg.norm(x @ w)
+    many = Runner(loaded, threads=2).run({"x": x})["y"]
+    assert (got == many).all()

@@ -1,0 +1,37 @@
+#include "kernels/base/vector_ref.inc"
+
+#include "kernels/base/vector_math.inc"
+#include "kernels/base/vector_unary.inc"
+#include "kernels/gemm/i8_args.h"
+
+namespace coexec::kernels {
+
+// The definition of gemm on int8. Change this first; the other variants follow it.
+void gemm_i8_dense_ref(const GemmI8Args& a) {
+  const GemmArgs& rest = a.rest;
+  for (int64_t m = int64_t{rest.panel_begin} * kI8Panel;
+       m < int64_t{rest.panel_end} * kI8Panel && m < a.features; ++m) {
+    const int8_t* w = a.w + m / kI8Panel * a.pairs * 2 * kI8Panel + m % kI8Panel * 2;
+    for (int32_t r = 0; r < rest.rows; ++r) {
+      const int16_t* x = a.x + r * a.x_stride;
+      int32_t total = 0;
+      for (int64_t k = 0; k < a.pairs; ++k) {
+        total += x[2 * k] * w[k * 2 * kI8Panel] + x[2 * k + 1] * w[k * 2 * kI8Panel + 1];
+      }
+      float sum = static_cast<float>(total) * a.scale[m];
+      if (rest.bias != nullptr) sum += rest.bias[m];
+      if (rest.residual != nullptr) sum += rest.residual[r * rest.residual_stride + m];
+      rest.y[r * rest.y_stride + m] = vec::Unary(rest.activation, sum, rest.alpha, rest.beta);
+    }
+  }
+}
+
+void quantize_i16_ref(const float* x, int64_t count, float inverse_scale, float low, float high,
+                      int16_t* q) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float inside = vec::MinRaw(vec::MaxRaw(x[i] * inverse_scale, low), high);
+    q[i] = static_cast<int16_t>(vec::Rint(inside));
+  }
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,178 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/base/activation.h"
+#include "kernels/base/spec_checks.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/i8.h"
+
+namespace coexec::kernels {
+namespace {
+
+// Quantized rows of a chunk stay in the second-level cache.
+constexpr int64_t kChunkBytes = 256 * 1024;
+
+const float* Floats(const std::shared_ptr<const std::byte>& bytes) {
+  return reinterpret_cast<const float*>(bytes.get());
+}
+
+class GemmI8Step final : public Step {
+ public:
+  explicit GemmI8Step(const StepSpec& spec);
+  void Run(const StepContext& context) const override;
+  int64_t scratch_bytes(int) const override { return chunk_rows() * x_stride() * 2; }
+  bool in_place(int i) const override { return i == 3 && residual_; }
+  std::string kernel() const override { return variant_.name; }
+
+ private:
+  int64_t x_stride() const { return packed_->pairs() * 2; }
+  int64_t chunk_rows() const {
+    const int64_t fit = kChunkBytes / 2 / std::max<int64_t>(1, x_stride());
+    return std::clamp<int64_t>(fit, variant_.rows_max, std::max<int64_t>(rows_, variant_.rows_max));
+  }
+  void Quantize(const float* x, int64_t rows, int16_t* q, Team& team) const;
+  void Multiply(const StepContext& context, int64_t row_begin, int64_t rows,
+                const int16_t* q) const;
+
+  const GemmI8Variant& variant_;
+  std::shared_ptr<const PackedI8> packed_;
+  std::vector<float> scale_;
+  float inverse_scale_ = 0.0f;
+  float low_ = 0.0f;
+  float high_ = 0.0f;
+  int64_t rows_ = 1;
+  bool bias_;
+  bool residual_;
+  Activation activation_;
+};
+
+// The operands as an f32 Gemm has them, so that one set of checks holds for both.
+void CheckTypes(const StepSpec& spec) {
+  CheckOperands(spec, 2, 6, 1);
+  std::vector<TensorType> wide(spec.inputs.begin(), spec.inputs.end());
+  wide[1].dtype = DType::kF32;
+  CheckF32("Gemm", {spec.attrs, wide, spec.outputs, spec.constants});
+  const TensorType& x = spec.inputs[0];
+  const TensorType& w = spec.inputs[1];
+  if (w.shape.size() != 2 || x.shape.empty() || x.shape.back() != w.shape[1]) {
+    throw Unsupported("Gemm takes x[..., K] and w[M, K], not " + x.str() + " and " + w.str());
+  }
+  if (w.shape[1] > kI8InputsMax) {
+    throw Unsupported("Gemm of int8 takes at most " + std::to_string(kI8InputsMax) + " inputs");
+  }
+  const std::vector<int64_t> features = {w.shape[0]};
+  if (!spec.has(4) || !spec.has(5) || spec.inputs[4].shape != features ||
+      spec.inputs[5].shape != std::vector<int64_t>{2}) {
+    throw Unsupported("Gemm of int8 takes w_scale[M] and x_scale[2]");
+  }
+  for (const size_t i : {size_t{1}, size_t{4}, size_t{5}}) {
+    if (!spec.constants[i]) throw Unsupported("Gemm of int8 needs constant weights and scales");
+  }
+  if (spec.has(2) && spec.inputs[2].elements() != features[0]) {
+    throw Unsupported("Gemm takes a bias of " + std::to_string(features[0]) + " elements, not " +
+                      spec.inputs[2].str());
+  }
+  if (spec.has(3) && spec.inputs[3].shape != spec.outputs[0].shape) {
+    throw Unsupported("Gemm takes a residual of the output's shape, not " + spec.inputs[3].str());
+  }
+  std::vector<int64_t> result = x.shape;
+  result.back() = features[0];
+  CheckOutputShape(spec, 0, result);
+}
+
+GemmI8Step::GemmI8Step(const StepSpec& spec)
+    : variant_(PickGemmI8()),
+      bias_(spec.has(2)),
+      residual_(spec.has(3)),
+      activation_(ActivationOf(spec.attrs)) {
+  CheckTypes(spec);
+  const std::vector<int64_t>& shape = spec.inputs[1].shape;
+  for (size_t i = 0; i + 1 < spec.inputs[0].shape.size(); ++i) rows_ *= spec.inputs[0].shape[i];
+  packed_ = spec.constants[1]->Packed<const PackedI8>("gemm i8", [&] {
+    const std::shared_ptr<const std::byte> w = spec.constants[1]->Dense();
+    return std::make_shared<const PackedI8>(
+        PackI8(reinterpret_cast<const int8_t*>(w.get()), shape[0], shape[1]));
+  });
+  const std::shared_ptr<const std::byte> x_scale = spec.constants[5]->Dense();
+  const float scale = Floats(x_scale)[0];
+  const float zero = Floats(x_scale)[1];
+  if (!(scale > 0.0f) || !std::isfinite(1.0f / scale) || !(zero >= 0.0f && zero <= 255.0f) ||
+      zero != std::floor(zero)) {
+    throw Unsupported("Gemm of int8 takes a positive x_scale and a zero point in [0, 255]");
+  }
+  inverse_scale_ = 1.0f / scale;
+  low_ = -zero;
+  high_ = 255.0f - zero;
+  const std::shared_ptr<const std::byte> w_scale = spec.constants[4]->Dense();
+  scale_.resize(static_cast<size_t>(packed_->panels()) * kI8Panel);
+  for (int64_t m = 0; m < shape[0]; ++m) {
+    scale_[static_cast<size_t>(m)] = scale * Floats(w_scale)[m];
+  }
+}
+
+void GemmI8Step::Run(const StepContext& context) const {
+  auto* q = reinterpret_cast<int16_t*>(context.scratch);
+  for (int64_t row = 0; row < rows_; row += chunk_rows()) {
+    const int64_t rows = std::min(chunk_rows(), rows_ - row);
+    Quantize(context.in<float>(0) + row * packed_->inputs, rows, q, context.team);
+    Multiply(context, row, rows, q);
+  }
+}
+
+void GemmI8Step::Quantize(const float* x, int64_t rows, int16_t* q, Team& team) const {
+  const int64_t inputs = packed_->inputs;
+  ParallelFor(team, rows, 1 + kPartMacs / (8 * std::max<int64_t>(1, inputs)),
+              [&](int64_t begin, int64_t end, int) {
+                for (int64_t r = begin; r < end; ++r) {
+                  int16_t* to = q + r * x_stride();
+                  variant_.quantize(x + r * inputs, inputs, inverse_scale_, low_, high_, to);
+                  if (inputs % 2 != 0) to[inputs] = 0;
+                }
+              });
+}
+
+// Tiles are numbered panel by panel, so that a panel stays in cache for all its rows.
+void GemmI8Step::Multiply(const StepContext& context, int64_t row_begin, int64_t rows,
+                          const int16_t* q) const {
+  const int64_t features = packed_->features;
+  const int64_t blocks = (rows + variant_.rows_max - 1) / variant_.rows_max;
+  GemmI8Args whole = {};
+  whole.pairs = packed_->pairs();
+  whole.w = packed_->values.as<int8_t>();
+  whole.scale = scale_.data();
+  whole.x_stride = x_stride();
+  whole.features = features;
+  whole.rest.bias = bias_ ? context.in<float>(2) : nullptr;
+  whole.rest.residual_stride = whole.rest.y_stride = features;
+  whole.rest.activation = activation_.op;
+  whole.rest.alpha = activation_.alpha;
+  whole.rest.beta = activation_.beta;
+  const int64_t tile_macs = 1 + packed_->inputs * kI8Panel * rows / std::max<int64_t>(1, blocks);
+  ParallelFor(context.team, packed_->panels() * blocks, 1 + kPartMacs / tile_macs,
+              [&](int64_t begin, int64_t end, int) {
+                GemmI8Args args = whole;
+                for (int64_t tile = begin; tile < end; ++tile) {
+                  const int64_t first = rows * (tile % blocks) / blocks;
+                  const int64_t row = row_begin + first;
+                  args.rest.rows =
+                      static_cast<int32_t>(rows * (tile % blocks + 1) / blocks - first);
+                  args.rest.panel_begin = static_cast<int32_t>(tile / blocks);
+                  args.rest.panel_end = args.rest.panel_begin + 1;
+                  args.x = q + first * x_stride();
+                  args.rest.residual = residual_ ? context.in<float>(3) + row * features : nullptr;
+                  args.rest.y = context.out<float>(0) + row * features;
+                  variant_.fn(args);
+                }
+              });
+}
+
+}  // namespace
+
+std::unique_ptr<Step> MakeGemmI8(const StepSpec& spec) {
+  return std::make_unique<GemmI8Step>(spec);
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,40 @@
+#include <algorithm>
+
+#include "kernels/base/built_rows.h"
+#include "kernels/gemm/i8.h"
+
+namespace coexec::kernels {
+
+// To add a variant: write its file, then add its declarations and one row here. Dispatch and
+// gemm_i8_test walk this table. Arm runs the reference, which its compiler turns into vectors.
+GemmI8Fn gemm_i8_dense_ref;
+GemmI8Fn gemm_i8_dense_avx2;
+QuantizeFn quantize_i16_ref;
+QuantizeFn quantize_i16_avx2;
+
+constexpr auto kVariants = BuiltRows([] {
+  return std::to_array<GemmI8Variant>({
+      {"gemm_i8_dense_avx2", gemm_i8_dense_avx2, quantize_i16_avx2, kAvx2Fma, 6},
+      {"gemm_i8_dense_ref", gemm_i8_dense_ref, quantize_i16_ref, kBaseline, 16},
+  });
+});
+
+std::span<const GemmI8Variant> GemmI8Variants() { return kVariants; }
+
+const GemmI8Variant& PickGemmI8(IsaSet host) {
+  return *std::find_if(kVariants.begin(), kVariants.end(),
+                       [&](const GemmI8Variant& variant) { return (variant.needs & ~host) == 0; });
+}
+
+PackedI8 PackI8(const int8_t* w, int64_t features, int64_t inputs) {
+  PackedI8 packed{inputs, features, {}};
+  packed.values = Buffer(packed.panels() * packed.pairs() * 2 * kI8Panel);
+  auto* values = packed.values.as<int8_t>();
+  for (int64_t m = 0; m < features; ++m) {
+    int8_t* to = values + m / kI8Panel * packed.pairs() * 2 * kI8Panel + m % kI8Panel * 2;
+    for (int64_t k = 0; k < inputs; ++k) to[k / 2 * 2 * kI8Panel + k % 2] = w[m * inputs + k];
+  }
+  return packed;
+}
+
+}  // namespace coexec::kernels

@@ -1,0 +1,90 @@
+// Built with AVX2 and FMA. See x86_avx512.cc for the include rule.
+#include <immintrin.h>
+
+#include "kernels/base/vector_avx2.inc"
+#include "kernels/gemm/finish.inc"
+#include "kernels/gemm/i8_args.h"
+
+namespace coexec::kernels {
+namespace {
+
+// vpmaddwd multiplies int16 by int16 and adds neighbours to an int32, which never saturates (two
+// products of at most 255 * 127). vpmaddubsw would do twice as much at once, but saturates, and
+// then needs a vpmaddwd by ones: as many multiplications per product.
+template <int R>
+void Tile(const GemmI8Args& a, int64_t panel) {
+  const int8_t* w = a.w + panel * a.pairs * 2 * kI8Panel;
+  __m256i sum[R][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
+  for (int64_t k = 0; k < a.pairs; ++k, w += 2 * kI8Panel) {
+    const __m256i low = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)w));
+    const __m256i high = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(w + kI8Panel)));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      int pair;
+      __builtin_memcpy(&pair, a.x + r * a.x_stride + 2 * k, sizeof pair);
+      const __m256i x = _mm256_set1_epi32(pair);
+      sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(x, low));
+      sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(x, high));
+    }
+  }
+  alignas(64) float sums[R][kI8Panel];
+  const float* scale = a.scale + panel * kI8Panel;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < 2; ++v) {
+      const vec::F exact = _mm256_cvtepi32_ps(sum[r][v]);
+      vec::Store(sums[r] + v * vec::kLanes, exact * vec::Load(scale + v * vec::kLanes));
+    }
+  }
+  const int64_t feature = panel * kI8Panel;
+  const int64_t left = a.features - feature;
+  Finish(a.rest, sums[0], kI8Panel, feature, left < kI8Panel ? left : kI8Panel);
+}
+
+template <int R>
+void Panels(const GemmI8Args& a) {
+  for (int64_t panel = a.rest.panel_begin; panel < a.rest.panel_end; ++panel) Tile<R>(a, panel);
+}
+
+}  // namespace
+
+void gemm_i8_dense_avx2(const GemmI8Args& a) {
+  switch (a.rest.rows) {
+    case 1:
+      return Panels<1>(a);
+    case 2:
+      return Panels<2>(a);
+    case 3:
+      return Panels<3>(a);
+    case 4:
+      return Panels<4>(a);
+    case 5:
+      return Panels<5>(a);
+    case 6:
+      return Panels<6>(a);
+    default:
+      return;
+  }
+}
+
+void quantize_i16_avx2(const float* x, int64_t count, float inverse_scale, float low, float high,
+                       int16_t* q) {
+  const vec::F inverse = vec::Set(inverse_scale), least = vec::Set(low), most = vec::Set(high);
+  const auto whole = [&](vec::F from) {
+    return vec::ToInt(vec::Rint(vec::MinRaw(vec::MaxRaw(from * inverse, least), most)));
+  };
+  int64_t i = 0;
+  for (; i + vec::kLanes <= count; i += vec::kLanes) {
+    const auto wide = (__m256i)whole(vec::Load(x + i));
+    const __m128i narrow =
+        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+    _mm_storeu_si128((__m128i*)(q + i), narrow);
+  }
+  if (i == count) return;
+  const vec::I rest = whole(vec::LoadPart(x + i, static_cast<int>(count - i)));
+  for (int64_t lane = 0; i + lane < count; ++lane) q[i + lane] = static_cast<int16_t>(rest[lane]);
+}
+
+}  // namespace coexec::kernels
