@@ -15,6 +15,8 @@ namespace {
 
 // Strides, dilations and pads beyond this serve no image, and could pass an int64 when multiplied.
 constexpr int64_t kAttributeMax = 1 << 20;
+// The planes of a band should stay in a core's second-level cache beside what else is read.
+constexpr int64_t kBandBytes = 256 << 10;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 void Require(bool condition, const StepSpec& spec, const char* what) {
@@ -209,8 +211,7 @@ std::vector<int64_t> TapPhases(int64_t kernel, int64_t stride, int64_t dilation)
   return phases;
 }
 
-PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more,
-                         int64_t band_bytes)
+PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more)
     : shape_(shape),
       fill_(Pick(FillVariants()).fn),
       phases_(TapPhases(shape.kernel_h, shape.stride_h, shape.dilation_h)) {
@@ -219,7 +220,7 @@ PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t ti
   halo_rows_ = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
   CheckOffsets({halo_rows_, s.out_w});
   planes_per_slice_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());
-  ChooseBands(tile_pixels, tile_more, band_bytes);
+  ChooseBands(tile_pixels, tile_more);
   const int64_t elements = in_place_ ? s.in_volume() : plane_stride_;
   CheckOffsets({s.group_slices() * planes_per_slice_, elements});
   for (int64_t i = 0; i < s.group_slices(); ++i) {
@@ -235,14 +236,14 @@ PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t ti
   }
 }
 
-void PixelPlanes::ChooseBands(int64_t tile_pixels, int64_t tile_more, int64_t band_bytes) {
+void PixelPlanes::ChooseBands(int64_t tile_pixels, int64_t tile_more) {
   const ConvShape& s = shape_;
   const int64_t pixels = s.out_pixels();
   const int64_t rows = in_place_ ? s.kernel_h : 1;
   const int64_t pixel_bytes =
       std::max<int64_t>(1, s.group_slices() * planes_per_slice_ * rows) * int64_t{sizeof(float)};
   const int64_t least = in_place_ ? tile_pixels : 2 * tile_pixels;
-  band_pixels_ = std::max(band_bytes / pixel_bytes / tile_pixels * tile_pixels, least);
+  band_pixels_ = std::max(kBandBytes / pixel_bytes / tile_pixels * tile_pixels, least);
   bands_ = (pixels + band_pixels_ - 1) / band_pixels_;
   // A last band of a single vector would waste its registers: leave it to the one before.
   if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= tile_more) --bands_;
@@ -258,17 +259,18 @@ int64_t PixelPlanes::scratch_bytes() const {
   return shape_.group_slices() * planes_per_slice_ * plane_stride_ * int64_t{sizeof(float)};
 }
 
-const float* PixelPlanes::OriginOf(int64_t slice, int64_t pixel, const float* image,
-                                   const float* scratch) const {
+const float* PixelPlanes::Origin(int64_t slice, int64_t band, const float* image,
+                                 const float* scratch) const {
+  const int64_t pixel = band_begin(band);
   if (!in_place_) return scratch + pixel % shape_.out_w;
   return image + slice * shape_.stride_d * shape_.in_pixels() + pixel;
 }
 
-void PixelPlanes::FillPixels(int64_t slice, Pixels pixels, int64_t begin, int64_t end,
-                             const float* image, float* scratch) const {
+void PixelPlanes::Fill(int64_t slice, int64_t band, int64_t begin, int64_t end, const float* image,
+                       float* scratch) const {
   const ConvShape& s = shape_;
-  const int64_t first = pixels.begin / s.out_w;
-  const int64_t rows = (pixels.end - 1) / s.out_w + 1 + halo_rows_ - first;
+  const int64_t first = band_begin(band) / s.out_w;
+  const int64_t rows = (band_end(band) - 1) / s.out_w + 1 + halo_rows_ - first;
   // A few planes of each input slice in turn, so that only the first misses the cache.
   constexpr int64_t kPlanes = 8;
   std::array<Plane, kPlanes> planes;

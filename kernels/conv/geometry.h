@@ -72,10 +72,8 @@ std::vector<int64_t> TapPhases(int64_t kernel, int64_t stride, int64_t dilation)
 // depth reads its input in place.
 class PixelPlanes {
  public:
-  // Bands are made of whole tiles, but for the last; up to tile_more pixels join it. The planes
-  // of a band take about band_bytes, by default a quarter of a core's second-level cache.
-  PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more,
-              int64_t band_bytes = 256 << 10);
+  // Bands are made of whole tiles, but for the last; up to tile_more pixels join it.
+  PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more);
 
   bool in_place() const { return in_place_; }
   // Output pixels are worked off in bands; each has its own planes in scratch.
@@ -84,33 +82,20 @@ class PixelPlanes {
   int64_t band_end(int64_t band) const {
     return band + 1 == bands_ ? shape_.out_pixels() : (band + 1) * band_pixels_;
   }
-  int64_t band_pixels() const { return band_pixels_; }
   int64_t scratch_bytes() const;  // of one band; 0 when in place
   // Where column k = (channel, kz, ky, kx) of the weights begins.
   const std::vector<int32_t>& offsets() const { return offsets_; }
   // Elements between columns when they are evenly apart, else 0.
   int64_t even_stride() const { return in_place_ && shape_.kernel_h == 1 ? shape_.in_volume() : 0; }
   // The address that pixel band_begin(band) of offset 0 has.
-  const float* Origin(int64_t slice, int64_t band, const float* image, const float* scratch) const {
-    return OriginOf(slice, band_begin(band), image, scratch);
-  }
+  const float* Origin(int64_t slice, int64_t band, const float* image, const float* scratch) const;
   // Fills the planes of input slices [begin, end) of the shape's group_slices, in the order
   // (channel, kz), from one group's image.
   void Fill(int64_t slice, int64_t band, int64_t begin, int64_t end, const float* image,
-            float* scratch) const {
-    FillPixels(slice, {band_begin(band), band_end(band)}, begin, end, image, scratch);
-  }
-  // The same for any range of at most band_pixels() + tile_more pixels.
-  struct Pixels {
-    int64_t begin, end;
-  };
-  const float* OriginOf(int64_t slice, int64_t pixel, const float* image,
-                        const float* scratch) const;
-  void FillPixels(int64_t slice, Pixels pixels, int64_t begin, int64_t end, const float* image,
-                  float* scratch) const;
+            float* scratch) const;
 
  private:
-  void ChooseBands(int64_t tile_pixels, int64_t tile_more, int64_t band_bytes);
+  void ChooseBands(int64_t tile_pixels, int64_t tile_more);
 
   ConvShape shape_;
   FillFn* fill_;
