@@ -14,13 +14,16 @@ int64_t ChunkRows(int64_t rows, int64_t inputs) {
   return std::min(rows, std::max(kChunkRowsMin, fit));
 }
 
-// Rows that one call should take: bcr reads x out of order, so a block of it should not
-// be much larger than the first-level cache.
-int64_t BlockRows(const GemmVariant& variant, int64_t inputs) {
-  constexpr int64_t kBlockFloats = 32 * 1024;
+// Rows that one call should take. Bcr reads x out of order: when a panel keeps few inputs, each
+// brings a cache line of its own, which wants to be full of rows and to stay for all of them; else
+// lines of few rows serve several inputs.
+int64_t BlockRows(const GemmVariant& variant, const GemmWeights& weights) {
+  constexpr int64_t kFewRows = 3;
+  constexpr int64_t kBlockFloats = 6 * 1024;
   if (variant.layout != Layout::kBcr) return variant.rows_max;
-  const int64_t fit = kBlockFloats / std::max<int64_t>(1, inputs);
-  return std::clamp<int64_t>(fit, 4, variant.rows_max);
+  const int64_t kept = weights.begins[weights.panels].input / std::max(1, weights.panels);
+  if (kept * 5 > weights.inputs) return kFewRows;
+  return std::clamp<int64_t>(kBlockFloats / std::max<int64_t>(1, kept), kFewRows, variant.rows_max);
 }
 
 // A chunk cut into blocks of nearly equal height, none higher than the variant takes.
@@ -49,7 +52,7 @@ class Chunk {
         weights_(weights),
         call_(call),
         row_begin_(row_begin),
-        blocks_(rows, BlockRows(variant, weights.inputs)),
+        blocks_(rows, BlockRows(variant, weights)),
         interleaved_(rows > 1 && !ReadsRows(variant.layout)),
         scratch_(scratch) {}
 
@@ -61,9 +64,12 @@ class Chunk {
         for (int64_t block = begin; block < end; ++block) Interleave(block);
       });
     }
+    const int64_t tiles = weights_.panels * blocks_.count;
     const int64_t tile_macs = 1 + PanelMacs(variant_, weights_) * blocks_.rows / blocks_.count;
-    ParallelFor(team, weights_.panels * blocks_.count, 1 + kPartMacs / tile_macs,
-                [&](int64_t begin, int64_t end, int) { Tiles(begin, end); });
+    const int64_t most = tiles / (1 + kPartMacs / tile_macs);
+    const int parts = static_cast<int>(std::min<int64_t>(team.size(), most));
+    if (parts <= 1) return Tiles(0, tiles);
+    team.Run(parts, [&](int part) { Tiles(Cut(part, parts), Cut(part + 1, parts)); });
   }
 
  private:
@@ -78,6 +84,21 @@ class Chunk {
     return variant_.weights == DType::kBF16
                ? reinterpret_cast<const std::byte*>(weights_.values_bf16)
                : reinterpret_cast<const std::byte*>(weights_.values);
+  }
+
+  // The tile at which a part of the work begins: each gets as many weights as the others, within
+  // one tile.
+  int64_t Cut(int64_t part, int64_t parts) const {
+    const GemmPanel* const begins = weights_.begins;
+    const bool end = part == 0 || part == parts;
+    if (end || begins == nullptr) return weights_.panels * blocks_.count * part / parts;
+    const int64_t before = begins[weights_.panels].value * part / parts;
+    const GemmPanel* const next =
+        std::upper_bound(begins, begins + weights_.panels, before,
+                         [](int64_t value, const GemmPanel& panel) { return value < panel.value; });
+    const int64_t panel = std::max<int64_t>(0, next - begins - 1);
+    const int64_t values = std::max<int64_t>(1, begins[panel + 1].value - begins[panel].value);
+    return panel * blocks_.count + (before - begins[panel].value) * blocks_.count / values;
   }
 
   // Tiles are numbered panel by panel, so that a panel stays in cache for all its blocks.
