@@ -14,9 +14,9 @@ namespace {
 template <int R>
 void Tile(const GemmI8Args& a, int64_t panel) {
   const int8_t* w = a.w + panel * a.pairs * 2 * kI8Panel;
-  __m256i sum[R][2];
+  vec::I sum[R][2];
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
+  for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = vec::I{};
   for (int64_t k = 0; k < a.pairs; ++k, w += 2 * kI8Panel) {
     const __m256i low = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)w));
     const __m256i high = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(w + kI8Panel)));
@@ -25,8 +25,8 @@ void Tile(const GemmI8Args& a, int64_t panel) {
       int pair;
       __builtin_memcpy(&pair, a.x + r * a.x_stride + 2 * k, sizeof pair);
       const __m256i x = _mm256_set1_epi32(pair);
-      sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(x, low));
-      sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(x, high));
+      sum[r][0] += (vec::I)_mm256_madd_epi16(low, x);
+      sum[r][1] += (vec::I)_mm256_madd_epi16(high, x);
     }
   }
   alignas(64) float sums[R][kI8Panel];
@@ -34,7 +34,7 @@ void Tile(const GemmI8Args& a, int64_t panel) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < 2; ++v) {
-      const vec::F exact = _mm256_cvtepi32_ps(sum[r][v]);
+      const vec::F exact = vec::ToFloat(sum[r][v]);
       vec::Store(sums[r] + v * vec::kLanes, exact * vec::Load(scale + v * vec::kLanes));
     }
   }
