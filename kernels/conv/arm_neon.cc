@@ -57,8 +57,6 @@ void depthwise_f32_dense_neon(const DepthwiseArgs& a) { RunDepthwise(a); }
 
 void fill_f32_dense_neon(const FillArgs& a) { FillPlane(a); }
 
-void panel_f32_dense_neon(const PanelArgs& a) { FillPanel(a); }
-
 void dense_f32_dense_neon(const DenseArgs& a) { dense::Run<3, 6, 8, 8>(a); }
 
 void dense_panel_f32_neon(const DensePanelArgs& a) { dense::FillPanel(a); }

@@ -23,7 +23,6 @@ struct ConvVariant {
 std::span<const ConvVariant> ConvVariants();
 std::span<const Variant<DepthwiseFn>> DepthwiseVariants();
 std::span<const Variant<FillFn>> FillVariants();
-std::span<const Variant<PanelFn>> PanelVariants();
 
 // The first variant for `layout` that `host` can run.
 const ConvVariant& PickConv(Layout layout, IsaSet host = HostIsa());

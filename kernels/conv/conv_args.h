@@ -95,19 +95,4 @@ struct FillArgs {
 
 using FillFn = void(const FillArgs&);
 
-// out[(columns[i] - k_begin) * stride + p] = x[offsets[columns[i]] + p] for 0 <= i < count
-// and 0 <= p < pixels.
-struct PanelArgs {
-  const float* x;
-  const int32_t* offsets;
-  const int32_t* columns;
-  int64_t count;
-  int32_t k_begin;
-  int64_t pixels;
-  float* out;
-  int64_t stride;
-};
-
-using PanelFn = void(const PanelArgs&);
-
 }  // namespace coexec::kernels

@@ -4,7 +4,7 @@
 namespace coexec::kernels {
 
 // One file each; what they take is in their MakeStep's comment.
-MakeStepFn MakeConv, MakeDenseConv, MakeWinograd, MakeSparseConv, MakePattern, MakeDepthwise,
+MakeStepFn MakeDenseConv, MakeWinograd, MakeSparseConv, MakePattern, MakeDepthwise,
     MakeConvTranspose;
 
 // Does a Conv have one input channel per group?

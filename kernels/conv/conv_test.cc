@@ -289,29 +289,6 @@ void TestDepthwise() {
   }
 }
 
-void TestPanel() {
-  for (const Variant<PanelFn>& variant : PanelVariants()) {
-    if ((variant.needs & ~HostIsa()) != 0) continue;
-    for (const int64_t pixels : kPixels) {
-      constexpr int32_t kBegin = 5;
-      std::vector<int32_t> offsets(kBegin), columns;
-      for (int32_t k = kBegin; k < 25; ++k) {
-        offsets.push_back(static_cast<int32_t>(RandomInt(0, 30)));
-        if (RandomInt(0, 1) == 1) columns.push_back(k);
-      }
-      const auto x = RandomFloats(30 + pixels);
-      const int64_t stride = pixels + RandomInt(0, 2);
-      std::vector<float> out(static_cast<size_t>(20 * stride), 7.0f), expected = out;
-      PanelArgs args{x.get(), offsets.data(), columns.data(), static_cast<int64_t>(columns.size()),
-                     kBegin,  pixels,         out.data(),     stride};
-      variant.fn(args);
-      args.out = expected.data();
-      PanelVariants().back().fn(args);
-      CHECK(Same(out, expected), "%s: %lld", variant.name, static_cast<long long>(pixels));
-    }
-  }
-}
-
 void TestFill() {
   for (const Variant<FillFn>& variant : FillVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
@@ -350,5 +327,4 @@ int main() {
   TestFinish();
   TestDepthwise();
   TestFill();
-  TestPanel();
 }

@@ -23,15 +23,15 @@ constexpr int64_t kPanelRows = 8;
 constexpr int64_t kThreadFlops = 200'000;
 
 bool ReadsInPlace(const ConvShape& s) {
-  return s.kernel_w == 1 && s.stride_w == 1 && s.stride_h == 1 && s.pad_top == 0 &&
-         s.pad_left == 0 && s.out_w == s.in_w &&
+  return s.in_d == 1 && s.out_d == 1 && s.kernel_d == 1 && s.kernel_w == 1 && s.stride_w == 1 &&
+         s.stride_h == 1 && s.pad_top == 0 && s.pad_left == 0 && s.out_w == s.in_w &&
          s.out_h + (s.kernel_h - 1) * s.dilation_h <= s.in_h;
 }
 
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-// Dense convolution in one or two dimensions, a band of the output at a time. An image that
-// needs padding or has a stride is copied into planes (DensePlanes). One that needs neither is
+// Dense convolution, a band of an output slice at a time. An image that needs padding, has a
+// stride or slices is copied into planes (DensePlanes). One that needs neither is
 // copied, tile by tile, into a panel in which the columns of a tile lie side by side; if few
 // rows read it, only its last pixels are, since vectors may read past them.
 class DenseStep final : public Step {
@@ -95,7 +95,7 @@ class DenseStep final : public Step {
  private:
   static constexpr int64_t kFloat = sizeof(float);
 
-  int64_t items() const { return shape_.batch * shape_.groups * bands_; }
+  int64_t items() const { return shape_.batch * shape_.groups * shape_.out_d * bands_; }
   // Many bands: a thread takes whole ones. Few: all threads share each band's strips.
   bool by_bands(int threads) const { return threads == 1 || items() >= 2 * threads; }
   bool panel() const { return shape_.group_out() > kPanelRows; }
@@ -125,12 +125,14 @@ class DenseStep final : public Step {
         context.scratch + part_bytes() * (by_bands(threads) ? threads : 1) + part * sums_bytes());
   }
 
-  // Output pixels [first, last) of a band.
+  // Output pixels [first, last) of a band of a slice.
   struct Item {
-    int64_t image, group, band, first, last;
+    int64_t image, group, slice, band, first, last;
   };
   Item ItemAt(int64_t i) const {
-    Item item{i / bands_ / shape_.groups, i / bands_ % shape_.groups, i % bands_, 0, 0};
+    const int64_t slices = i / bands_, groups = slices / shape_.out_d;
+    Item item{
+        groups / shape_.groups, groups % shape_.groups, slices % shape_.out_d, i % bands_, 0, 0};
     if (planes_) {
       item.first = planes_->row_begin(item.band) * shape_.out_w;
       item.last = planes_->row_end(item.band) * shape_.out_w;
@@ -143,7 +145,7 @@ class DenseStep final : public Step {
 
   const float* Image(const StepContext& context, const Item& item) const {
     return context.in<float>(0) +
-           (item.image * shape_.in_channels + item.group * shape_.group_in()) * shape_.in_pixels();
+           (item.image * shape_.in_channels + item.group * shape_.group_in()) * shape_.in_volume();
   }
 
   // The pixels of an item that are read where they are: whole tiles, when few rows read them.
@@ -152,10 +154,14 @@ class DenseStep final : public Step {
     return (item.last - item.first) / tile_places_ * tile_places_;
   }
 
-  // Copies what input channels [begin, end) have to an item.
+  // Copies what input slices [begin, end) of the group's have to an item.
   void Copy(const Item& item, int64_t begin, int64_t end, const float* image,
             float* scratch) const {
-    if (planes_) return planes_->Fill(item.band, begin, end, image, scratch);
+    if (planes_) {
+      return planes_->FillRows(item.slice,
+                               {planes_->row_begin(item.band), planes_->row_end(item.band)}, begin,
+                               end, image, scratch);
+    }
     const int64_t taps = shape_.taps();
     const int64_t first = item.first + InPlace(item);
     fill_panel_({image + first, in_place_.data(), static_cast<int32_t>(begin * taps),
@@ -166,7 +172,8 @@ class DenseStep final : public Step {
   void Strips(const StepContext& context, const Item& item, const float* scratch, float* sums,
               int32_t begin, int32_t end) const {
     const int64_t channel = item.group * shape_.group_out();
-    const int64_t at = (item.image * shape_.out_channels + channel) * shape_.out_pixels();
+    const int64_t at = (item.image * shape_.out_channels + channel) * shape_.out_volume() +
+                       item.slice * shape_.out_pixels();
     DenseArgs args{};
     args.w = (*weights_)[static_cast<size_t>(item.group)].view();
     args.strip_begin = begin, args.strip_end = end;
@@ -177,7 +184,7 @@ class DenseStep final : public Step {
         std::max<int64_t>(1, variant_.block_columns / block_columns_) * tile_places_;
     args.sums = sums;
     args.tile_places = tile_places_;
-    args.y_stride = shape_.out_pixels();
+    args.y_stride = shape_.out_volume();
     args.bias = has_bias_ ? context.in<float>(2) + channel : nullptr;
     args.epilogue = epilogue_;
     const auto run = [&](int64_t first, int64_t places) {
@@ -219,7 +226,7 @@ class DenseStep final : public Step {
                   float* scratch = Scratch(context, part);
                   for (int64_t i = begin; i < end; ++i) {
                     const Item item = ItemAt(i);
-                    Copy(item, 0, shape_.group_in(), Image(context, item), scratch);
+                    Copy(item, 0, shape_.group_slices(), Image(context, item), scratch);
                     Strips(context, item, scratch, Sums(context, part), 0, strip_count(item.group));
                   }
                 });
@@ -233,8 +240,8 @@ class DenseStep final : public Step {
       const int64_t flops = 2 * shape_.group_out() * columns() * (item.last - item.first);
       const int64_t grain = strips * kThreadFlops / std::max<int64_t>(1, flops) + 1;
       // Copying goes along with the strips: few strips, few threads.
-      const int64_t channels = shape_.group_in();
-      ParallelFor(context.team, channels, strips <= grain ? channels : 1,
+      const int64_t slices = shape_.group_slices();
+      ParallelFor(context.team, slices, strips <= grain ? slices : 1,
                   [&](int64_t begin, int64_t end, int) {
                     Copy(item, begin, end, Image(context, item), scratch);
                   });

@@ -99,16 +99,6 @@ std::pair<int64_t, int64_t> Inside(int64_t shift, int64_t stride, int64_t size, 
   return {first, std::clamp((beyond + stride - 1) / stride, first, n)};
 }
 
-// Fetches the rows that fill the same plane of the slice `ahead` elements on.
-void Prefetch(const FillArgs& args, int64_t ahead) {
-  constexpr int64_t kLine = 64 / sizeof(float);
-  const int64_t width = args.middle * args.stride;
-  const float* in = args.in + ahead;
-  for (int64_t r = 0; r < args.rows; ++r, in += args.in_pitch) {
-    for (int64_t i = 0; i < width; i += kLine) __builtin_prefetch(in + i);
-  }
-}
-
 }  // namespace
 
 ConvShape ReadConvShape(const StepSpec& spec, bool transposed) {
@@ -209,93 +199,6 @@ std::vector<int64_t> TapPhases(int64_t kernel, int64_t stride, int64_t dilation)
     if (std::find(phases.begin(), phases.end(), phase) == phases.end()) phases.push_back(phase);
   }
   return phases;
-}
-
-PixelPlanes::PixelPlanes(const ConvShape& shape, int64_t tile_pixels, int64_t tile_more)
-    : shape_(shape),
-      fill_(Pick(FillVariants()).fn),
-      phases_(TapPhases(shape.kernel_h, shape.stride_h, shape.dilation_h)) {
-  const ConvShape& s = shape_;
-  in_place_ = ReadsImage(s);
-  halo_rows_ = (s.kernel_h - 1) * s.dilation_h / s.stride_h;
-  CheckOffsets({halo_rows_, s.out_w});
-  planes_per_slice_ = in_place_ ? 1 : s.kernel_w * static_cast<int64_t>(phases_.size());
-  ChooseBands(tile_pixels, tile_more);
-  const int64_t elements = in_place_ ? s.in_volume() : plane_stride_;
-  CheckOffsets({s.group_slices() * planes_per_slice_, elements});
-  for (int64_t i = 0; i < s.group_slices(); ++i) {
-    for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
-      const auto phase = std::find(phases_.begin(), phases_.end(), ky * s.dilation_h % s.stride_h);
-      const int64_t row = ky * s.dilation_h / s.stride_h;
-      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
-        const int64_t plane =
-            i * planes_per_slice_ + (in_place_ ? 0 : (phase - phases_.begin()) * s.kernel_w + kx);
-        offsets_.push_back(static_cast<int32_t>(plane * elements + row * s.out_w));
-      }
-    }
-  }
-}
-
-void PixelPlanes::ChooseBands(int64_t tile_pixels, int64_t tile_more) {
-  const ConvShape& s = shape_;
-  const int64_t pixels = s.out_pixels();
-  const int64_t rows = in_place_ ? s.kernel_h : 1;
-  const int64_t pixel_bytes =
-      std::max<int64_t>(1, s.group_slices() * planes_per_slice_ * rows) * int64_t{sizeof(float)};
-  const int64_t least = in_place_ ? tile_pixels : 2 * tile_pixels;
-  band_pixels_ = std::max(kBandBytes / pixel_bytes / tile_pixels * tile_pixels, least);
-  bands_ = (pixels + band_pixels_ - 1) / band_pixels_;
-  // A last band of a single vector would waste its registers: leave it to the one before.
-  if (bands_ > 1 && pixels - (bands_ - 1) * band_pixels_ <= tile_more) --bands_;
-  const int64_t band_most = std::min(pixels, band_pixels_ + tile_more);
-  const int64_t rows_most =
-      (band_most + s.out_w - 2) / std::max<int64_t>(1, s.out_w) + 1 + halo_rows_;
-  // An odd number of cache lines spreads the planes over the cache's sets.
-  plane_stride_ = ((rows_most * s.out_w + 15) / 16 | 1) * 16;
-}
-
-int64_t PixelPlanes::scratch_bytes() const {
-  if (in_place_) return 0;
-  return shape_.group_slices() * planes_per_slice_ * plane_stride_ * int64_t{sizeof(float)};
-}
-
-const float* PixelPlanes::Origin(int64_t slice, int64_t band, const float* image,
-                                 const float* scratch) const {
-  const int64_t pixel = band_begin(band);
-  if (!in_place_) return scratch + pixel % shape_.out_w;
-  return image + slice * shape_.stride_d * shape_.in_pixels() + pixel;
-}
-
-void PixelPlanes::Fill(int64_t slice, int64_t band, int64_t begin, int64_t end, const float* image,
-                       float* scratch) const {
-  const ConvShape& s = shape_;
-  const int64_t first = band_begin(band) / s.out_w;
-  const int64_t rows = (band_end(band) - 1) / s.out_w + 1 + halo_rows_ - first;
-  // A few planes of each input slice in turn, so that only the first misses the cache.
-  constexpr int64_t kPlanes = 8;
-  std::array<Plane, kPlanes> planes;
-  for (int64_t done = 0; done < planes_per_slice_; done += kPlanes) {
-    const int64_t count = std::min(kPlanes, planes_per_slice_ - done);
-    for (int64_t j = 0; j < count; ++j) {
-      const int64_t phase = phases_[static_cast<size_t>((done + j) / s.kernel_w)];
-      const int64_t kx = (done + j) % s.kernel_w;
-      planes[static_cast<size_t>(j)] = PlaneOf(s, first * s.stride_h + phase - s.pad_top,
-                                               kx * s.dilation_w - s.pad_left, rows, s.out_w);
-    }
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t z = slice * s.stride_d + i % s.kernel_d * s.dilation_d - s.pad_front;
-      const float* in = image + i / s.kernel_d * s.in_volume() + z * s.in_pixels();
-      float* out = scratch + (i * planes_per_slice_ + done) * plane_stride_;
-      for (int64_t j = 0; j < count; ++j, out += plane_stride_) {
-        FillArgs args = planes[static_cast<size_t>(j)].args;
-        if (z < 0 || z >= s.in_d) args.above = rows, args.rows = args.below = 0;
-        args.in = in + planes[static_cast<size_t>(j)].in_at;
-        args.out = out;
-        if (j == 0) Prefetch(args, s.in_volume());
-        fill_(args);
-      }
-    }
-  }
 }
 
 }  // namespace coexec::kernels

@@ -82,14 +82,6 @@ void fill_f32_dense_ref(const FillArgs& a) {
   }
 }
 
-void panel_f32_dense_ref(const PanelArgs& a) {
-  for (int64_t i = 0; i < a.count; ++i) {
-    const float* in = a.x + a.offsets[a.columns[i]];
-    float* out = a.out + (a.columns[i] - a.k_begin) * a.stride;
-    for (int64_t p = 0; p < a.pixels; ++p) out[p] = in[p];
-  }
-}
-
 void dense_f32_dense_ref(const DenseArgs& a) {
   for (int32_t s = a.strip_begin; s < a.strip_end; ++s) {
     const Strip& strip = a.w.strips[s];

@@ -11,7 +11,6 @@ std::unique_ptr<Step> MakeAnyConv(const StepSpec& spec) {
   if (IsDepthwise(spec)) return MakeDepthwise(spec);
   const bool sparse = spec.has(1) && spec.inputs[1].layout != Layout::kDense;
   if (sparse) return MakeSparseConv(spec);
-  if (spec.inputs[0].shape.size() == 5) return MakeConv(spec);
   if (auto winograd = MakeWinograd(spec)) return winograd;
   return MakeDenseConv(spec);
 }

@@ -14,7 +14,6 @@ FinishFn conv_finish_ref, conv_finish_avx2, conv_finish_avx512, conv_finish_neon
 DepthwiseFn depthwise_f32_dense_ref, depthwise_f32_dense_avx2, depthwise_f32_dense_avx512,
     depthwise_f32_dense_neon;
 FillFn fill_f32_dense_ref, fill_f32_dense_avx2, fill_f32_dense_avx512, fill_f32_dense_neon;
-PanelFn panel_f32_dense_ref, panel_f32_dense_avx2, panel_f32_dense_avx512, panel_f32_dense_neon;
 DenseFn dense_f32_dense_ref, dense_f32_dense_avx2, dense_f32_dense_avx512, dense_f32_dense_neon;
 DensePanelFn dense_panel_f32_ref, dense_panel_f32_avx2, dense_panel_f32_avx512,
     dense_panel_f32_neon;
@@ -62,18 +61,6 @@ constexpr auto kFill = BuiltRows([] {
   });
 });
 
-constexpr auto kPanel = BuiltRows([] {
-  return std::to_array<Variant<PanelFn>>({
-      {"panel_f32_dense_avx512", panel_f32_dense_avx512, kAvx2Fma | kAvx512},
-      {"panel_f32_dense_avx2", panel_f32_dense_avx2, kAvx2Fma},
-      {"panel_f32_dense_neon", panel_f32_dense_neon, kNeon},
-      {"panel_f32_dense_ref", panel_f32_dense_ref, kBaseline},
-  });
-});
-
-// A tile's places of 256 columns and 16 bytes of weights for each stay in a first-level cache of
-// 32 KB, a block's weights in a quarter of the second. With 32 registers tiles are large enough to
-// read their places from the second level: strip by strip, whose weights are in the first.
 constexpr auto kDense = BuiltRows([] {
   return std::to_array<DenseVariant>({
       {"conv_f32_dense_avx512", dense_f32_dense_avx512, 8, 48, 0, 1, 256, kAvx2Fma | kAvx512},
@@ -99,7 +86,6 @@ std::span<const Variant<DensePanelFn>> DensePanelVariants() { return kDensePanel
 std::span<const ConvVariant> ConvVariants() { return kConv; }
 std::span<const Variant<DepthwiseFn>> DepthwiseVariants() { return kDepthwise; }
 std::span<const Variant<FillFn>> FillVariants() { return kFill; }
-std::span<const Variant<PanelFn>> PanelVariants() { return kPanel; }
 
 const DenseVariant& PickDense(IsaSet host) {
   for (const DenseVariant& v : kDense) {

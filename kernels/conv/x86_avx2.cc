@@ -58,8 +58,6 @@ void depthwise_f32_dense_avx2(const DepthwiseArgs& a) { RunDepthwise(a); }
 
 void fill_f32_dense_avx2(const FillArgs& a) { FillPlane(a); }
 
-void panel_f32_dense_avx2(const PanelArgs& a) { FillPanel(a); }
-
 void dense_f32_dense_avx2(const DenseArgs& a) { dense::Run<1, 3, 4, 8, dense::PairTail>(a); }
 
 void dense_panel_f32_avx2(const DensePanelArgs& a) { dense::FillPanel(a); }

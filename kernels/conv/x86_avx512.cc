@@ -55,8 +55,6 @@ void depthwise_f32_dense_avx512(const DepthwiseArgs& a) { RunDepthwise(a); }
 
 void fill_f32_dense_avx512(const FillArgs& a) { FillPlane(a); }
 
-void panel_f32_dense_avx512(const PanelArgs& a) { FillPanel(a); }
-
 void dense_f32_dense_avx512(const DenseArgs& a) { dense::Run<3, 6, 8, 8>(a); }
 
 void dense_panel_f32_avx512(const DensePanelArgs& a) { dense::FillPanel(a); }
