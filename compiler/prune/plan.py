@@ -90,13 +90,17 @@ def with_blocks(plans: Sequence[Plan], rate: float | None, time: TimeVariants) -
     for i, plan in enumerate(plans):
         if plan.rule.scheme == "bcr" and plan.rule.block is None:
             at = plan.rule.rate if plan.rule.rate is not None else rate
-            block = _fastest_block(plan, _TYPICAL_RATE if at is None else at, time)
+            others = [p for p in plans if p.weight.layer is plan.weight.layer and p is not plan]
+            block = _fastest_block(plan, others, _TYPICAL_RATE if at is None else at, time)
             result[i] = replace(plan, rule=replace(plan.rule, block=block))
     return result
 
 
-def _fastest_block(plan: Plan, rate: float, time: TimeVariants) -> tuple[int, int]:
-    """Measured with the layer's other weights as they are."""
+def _fastest_block(
+    plan: Plan, others: Sequence[Plan], rate: float, time: TimeVariants
+) -> tuple[int, int]:
+    """Measured with the layer's other weights pruned too, by blocks of one strip: whole, they
+    would take so long that any block of this one looks as good as the best."""
     rows, columns = plan.matrix.shape
     blocks = _BLOCKS if rows * columns <= _MEASURED_WEIGHTS_MAX else ((1, 64),)
     sizes = dict.fromkeys(
@@ -108,15 +112,20 @@ def _fastest_block(plan: Plan, rate: float, time: TimeVariants) -> tuple[int, in
     ]
     if rate == 0.0 or len(made) == 1:
         return next(iter(sizes))
+    beside = [
+        replace(other, rule=replace(other.rule, block=(other.weight.strip_rows, 64)))
+        for other in others
+        if other.rule.scheme == "bcr"
+    ]
     variants = {
-        f"{plan.weight.operand}:{other.rule}": partial(_one_pruned, other, rate) for other in made
+        f"{plan.weight.operand}:{one.rule}": partial(_pruned, [one, *beside], rate) for one in made
     }
     us = list(time(plan.weight.layer, variants).values())
     return next(size for size, t in zip(sizes, us, strict=True) if t <= _SLOWER_MAX * min(us))
 
 
-def _one_pruned(plan: Plan, rate: float) -> dict[Value, Array]:
-    return {plan.weight.value: plan.by_magnitude(rate)}
+def _pruned(plans: Sequence[Plan], rate: float) -> dict[Value, Array]:
+    return {plan.weight.value: plan.by_magnitude(rate) for plan in plans}
 
 
 def _rule_for(
