@@ -10,7 +10,8 @@
     nm      one or two of every four inputs, when no row keeps more of any four; not in Conv
 
 A sparse layout is chosen when its work is below 0.7 of dense, as it gives up some of dense's
-regularity. Kernel selection may still find another faster; this only proposes."""
+regularity. Where Winograd's minimal filtering takes dense 3x3 convolutions, that is 0.7 of what it
+leaves of their work. Kernel selection may still find another faster; this only proposes."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from coexec.compiler.ir import Array, Graph
+from coexec.compiler.ir import Array, Graph, Layer
 from coexec.compiler.passes.rewrite import PassReport
 from coexec.compiler.passes.weights import (
     NM_GROUP,
@@ -35,6 +36,10 @@ _PATTERN_PRICE = 1.2
 _NM_PRICE = 1.2
 _KEY_PRICE = 2.5  # of a score that is looked up, against one of a panel
 _SPARSE_SHARE_MAX = 0.7
+# What Winograd leaves of a dense convolution's work when its output has so many pixels or more,
+# measured on an AVX2 core; it takes as many channels or more.
+_WINOGRAD_SHARES = ((600, 0.4), (150, 0.6))
+_WINOGRAD_CHANNELS = 8
 
 
 def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) -> dict[str, float]:
@@ -66,6 +71,20 @@ def choose_layout(work: dict[str, float]) -> str:
     return best if work[best] < _SPARSE_SHARE_MAX * work["dense"] else "dense"
 
 
+def dense_share(layer: Layer) -> float:
+    """Of a layer's dense multiply-adds, those that its dense kernel does."""
+    if layer.op != "Conv" or layer.inputs[1] is None:
+        return 1.0
+    out_channels, in_channels, *kernel = layer.inputs[1].type.shape
+    once = [layer.attrs["strides"], layer.attrs["dilations"]] == [[1, 1], [1, 1]]
+    if kernel != [3, 3] or not once or min(out_channels, in_channels) < _WINOGRAD_CHANNELS:
+        return 1.0
+    result = layer.outputs[0]
+    assert result is not None
+    _, _, height, width = result.type.shape
+    return next((share for least, share in _WINOGRAD_SHARES if height * width >= least), 1.0)
+
+
 def _strip_work(mask: npt.NDArray[np.bool_], strip_rows: int) -> int:
     rows, columns = mask.shape
     padding = -rows % strip_rows
@@ -80,6 +99,7 @@ def run(graph: Graph) -> PassReport:
         where = f"{layer.name}.{operand}"
         kernel = value.type.shape[2:] if layer.op == "Conv" else ()
         work = layout_work(as_matrix(layer.op, value.constant), strip_rows, kernel)
+        work["dense"] *= dense_share(layer)
         layout = choose_layout(work)
         shares = ", ".join(
             f"{name} {work[name] / work['dense']:.2f}" for name in work if name != "dense"

@@ -45,6 +45,17 @@ def test_the_layout_that_fits_the_zeros(kind: str, layout: str) -> None:
     assert w.type.layout == layout
 
 
+@pytest.mark.parametrize(("size", "layout"), [(28, "dense"), (7, "csr")])
+def test_sparse_is_held_against_winograds_products(size: int, layout: str) -> None:
+    b = Build()
+    w = b.weight(16, 16, 3, 3)
+    assert w.constant is not None
+    w.constant *= b.rng.random(w.constant.shape) < 0.33
+    graph = b.graph(b.conv(b.input(1, 16, size, size), w, pad=1))
+    check_pass(graph, sparsify.run, ["Conv"], ["Conv"])
+    assert w.type.layout == layout
+
+
 def test_which_operands_are_looked_at() -> None:
     b = Build()
     x = b.input(1, 16, 6, 6)
