@@ -12,6 +12,7 @@ struct DenseVariant {
   int32_t strip_rows;
   int32_t tile_places;    // what a strip of so many rows takes at once
   int32_t tail_places;    // that cost next to nothing past whole tiles
+  int32_t panel_rows;     // at most so many read pixels where they are
   int32_t block_strips;   // DenseArgs has these two
   int32_t block_columns;  // at most
   IsaSet needs;

@@ -17,7 +17,8 @@ constexpr int64_t kWeightBytes = 512 << 10;
 constexpr int64_t kPanelBytes = 64 << 10;
 constexpr int64_t kLargePanelBytes = 512 << 10;
 constexpr int64_t kBandBytes = 256 << 10;
-// Copying pixels into a panel pays when more rows than these read each of them.
+// Copying pixels into a panel pays when more rows than these read each of them, or than
+// DenseVariant::panel_rows where every channel begins with a quarter of a cache line.
 constexpr int64_t kPanelRows = 8;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
@@ -46,10 +47,11 @@ class DenseStep final : public Step {
         has_residual_(spec.has(3)),
         tile_places_(variant_.tile_places) {
     const int64_t columns = shape.group_in() * shape.taps();
-    // Planes do not begin with cache lines: a tile's places take half a line more.
+    // Neither planes nor images begin tiles with cache lines: their places take half a line more.
     const int64_t tile = variant_.tile_places;
+    const bool aligned = ReadsInPlace(shape) && panel();
     const int64_t most =
-        ReadsInPlace(shape) ? variant_.block_columns : variant_.block_columns * tile / (tile + 8);
+        aligned ? variant_.block_columns : variant_.block_columns * tile / (tile + 8);
     const int64_t passes = std::max<int64_t>(1, (columns + most - 1) / most);
     block_columns_ = std::max<int64_t>(1, (columns + passes - 1) / passes);
     if (ReadsInPlace(shape)) {
@@ -98,7 +100,10 @@ class DenseStep final : public Step {
   int64_t items() const { return shape_.batch * shape_.groups * shape_.out_d * bands_; }
   // Many bands: a thread takes whole ones. Few: all threads share each band's strips.
   bool by_bands(int threads) const { return threads == 1 || items() >= 2 * threads; }
-  bool panel() const { return shape_.group_out() > kPanelRows; }
+  bool panel() const {
+    const bool aligned = shape_.in_pixels() % 4 == 0;
+    return shape_.group_out() > (aligned ? variant_.panel_rows : kPanelRows);
+  }
   int64_t columns() const { return shape_.group_in() * shape_.taps(); }
   int64_t PanelBytes() const {
     const int64_t weight_bytes = shape_.group_out() * columns() * kFloat;
