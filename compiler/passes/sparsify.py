@@ -20,12 +20,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from coexec.compiler.ir import Array, Graph, Layer
+from coexec.compiler.ir import Array, Graph, Layer, Value
 from coexec.compiler.passes.rewrite import PassReport
 from coexec.compiler.passes.weights import (
     NM_GROUP,
     NM_MOST,
     PATTERN_TAPS,
+    STRIP_ROWS,
     as_matrix,
     sparse_weights,
 )
@@ -66,6 +67,16 @@ def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) ->
     return work
 
 
+def layer_work(layer: Layer, weight: Value) -> dict[str, float]:
+    """layout_work of a constant weight of a Conv, Gemm, LSTM or GRU without groups; "dense" is
+    what its dense kernel does."""
+    assert weight.constant is not None
+    kernel = weight.type.shape[2:] if layer.op == "Conv" else ()
+    work = layout_work(as_matrix(layer.op, weight.constant), STRIP_ROWS[layer.op], kernel)
+    work["dense"] *= dense_share(layer)
+    return work
+
+
 def choose_layout(work: dict[str, float]) -> str:
     best = min((layout for layout in work if layout != "dense"), key=lambda layout: work[layout])
     return best if work[best] < _SPARSE_SHARE_MAX * work["dense"] else "dense"
@@ -94,12 +105,9 @@ def _strip_work(mask: npt.NDArray[np.bool_], strip_rows: int) -> int:
 
 def run(graph: Graph) -> PassReport:
     report = PassReport("sparsify")
-    for layer, operand, value, strip_rows in sparse_weights(graph):
-        assert value.constant is not None
+    for layer, operand, value, _ in sparse_weights(graph):
         where = f"{layer.name}.{operand}"
-        kernel = value.type.shape[2:] if layer.op == "Conv" else ()
-        work = layout_work(as_matrix(layer.op, value.constant), strip_rows, kernel)
-        work["dense"] *= dense_share(layer)
+        work = layer_work(layer, value)
         layout = choose_layout(work)
         shares = ", ".join(
             f"{name} {work[name] / work['dense']:.2f}" for name in work if name != "dense"

@@ -10,8 +10,8 @@ import numpy as np
 
 from coexec.compiler.ir import Layer, Value
 from coexec.compiler.ir.ops import BY_NAME
-from coexec.compiler.passes.sparsify import layout_work
-from coexec.compiler.passes.weights import STRIP_ROWS, as_matrix
+from coexec.compiler.passes.sparsify import layer_work
+from coexec.compiler.passes.weights import STRIP_ROWS
 from coexec.kernels.program.validate import LAYOUTS
 
 # With fewer zeros than this no sparse layout can make up for its index lists.
@@ -20,7 +20,8 @@ _ZEROS_MIN = 0.1
 
 @dataclass(frozen=True, slots=True)
 class LayoutCandidate:
-    """layouts: by operand index. work: predicted, as a share of dense; 0 without a prediction."""
+    """layouts: by operand index. work: predicted, as a share of one multiply-add per element of
+    the weights and pixel; 0 without a prediction."""
 
     name: str
     layouts: tuple[tuple[int, str], ...]
@@ -88,14 +89,12 @@ def _layouts(work: dict[str, float]) -> list[str]:
 
 
 def _work(layer: Layer, i: int) -> dict[str, float]:
-    """The share of dense work by layout, for those the cost model knows."""
+    """By layout, for those the cost model knows: the share of one multiply-add per element.
+    Dense itself has less where Winograd takes it."""
     value = _value(layer, i)
     if layer.op not in STRIP_ROWS or layer.attrs.get("group", 1) != 1:
         return {"dense": 1.0}
-    assert value.constant is not None
-    kernel = value.type.shape[2:] if layer.op == "Conv" else ()
-    work = layout_work(as_matrix(layer.op, value.constant), STRIP_ROWS[layer.op], kernel)
-    return {layout: amount / work["dense"] for layout, amount in work.items()}
+    return {layout: w / value.type.elements for layout, w in layer_work(layer, value).items()}
 
 
 def _weighted(shares: list[tuple[float, int]]) -> float:

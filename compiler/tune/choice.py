@@ -10,7 +10,7 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One way to run a layer. name: "dense", "bcr", for several weights "w=bcr r=csr"; "native"
-    and "onnxruntime" for a run of layers. work: predicted, as a share of the dense layout's; 0
+    and "onnxruntime" for a run of layers. work: predicted, as a share of every weight's products; 0
     where there is no prediction. measured_us: 0 when it was not measured. note: why not, or what
     is wrong with it."""
 

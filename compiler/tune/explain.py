@@ -31,7 +31,7 @@ class Why:
         for row in self.candidates:
             mark = "*" if row.name == self.taken else " "
             us = f"{row.measured_us:12.1f} us" if row.measured_us else f"{'-':>15}"
-            work = f"  predicted work {row.work:.2f} of dense" if row.work else ""
+            work = f"  predicted work {row.work:.2f} of plain dense" if row.work else ""
             note = f"  {row.note}" if row.note else ""
             yield f"{mark} {row.name:28}{us}{work}{note}"
         if not self.candidates and not self.inside:

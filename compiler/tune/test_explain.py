@@ -33,7 +33,7 @@ def test_candidates_with_the_taken_one_marked() -> None:
     head, first, second = why(_PROGRAM, "conv").lines()
     assert head == "conv (Conv)"
     assert first.split()[:4] == ["*", "bcr", "12.5", "us"]
-    assert "predicted work 0.10 of dense" in first
+    assert "predicted work 0.10 of plain dense" in first
     assert second.split()[:3] == ["dense", "-", "predicted"]
     assert second.endswith("not measured")
 

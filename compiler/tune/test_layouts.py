@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,22 @@ def test_what_must_be_slow_is_not_measured() -> None:
     choices = tune_layouts(graph, FAST, Tuning(None), judge(dense=30.0, csr=10.0))
     (note,) = (c.note for c in choices[layer.name].candidates if c.name == "bcr")
     assert "not measured" in note
+
+
+def test_winograd_counts_before_dense_is_called_slow() -> None:
+    b = Build()
+    w = b.weight(32, 32, 3, 3)
+    assert w.constant is not None
+    w.constant *= b.rng.random(w.constant.shape) < 0.14
+    graph = b.graph(b.conv(b.input(1, 32, 28, 28), w, pad=1))
+    layer = graph.layers[0]
+    w.type = replace(w.type, layout="csr")
+    work = {c.name: c.work for c in layout_candidates(layer, [1])}
+    assert work["dense"] == 0.4
+    assert work["csr"] == pytest.approx(1.4 * np.mean(w.constant != 0))
+    worth = {c.name: w for c, w in worth_measuring(layout_candidates(layer, [1]), FAST.work_max)}
+    assert 3 * work["csr"] < 1
+    assert worth["dense"]
 
 
 def test_a_layout_that_gives_other_results_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
