@@ -41,6 +41,8 @@ _SPARSE_SHARE_MAX = 0.7
 # measured on an AVX2 core; it takes as many channels or more.
 _WINOGRAD_SHARES = ((600, 0.4), (150, 0.6))
 _WINOGRAD_CHANNELS = 8
+# An output of one row or column leaves half of every tile empty: two are the least that pay.
+_WINOGRAD_SIDE = 2
 
 
 def layout_work(matrix: Array, strip_rows: int, kernel: tuple[int, ...] = ()) -> dict[str, float]:
@@ -83,8 +85,9 @@ def choose_layout(work: dict[str, float]) -> str:
 
 
 def dense_share(layer: Layer) -> float:
-    """Of a layer's dense multiply-adds, those that its dense kernel does."""
-    if layer.op != "Conv" or layer.inputs[1] is None:
+    """Of a layer's dense multiply-adds, those that its dense kernel does (see
+    kernels/conv/winograd_plan.cc)."""
+    if layer.op != "Conv" or layer.inputs[1] is None or layer.attrs["group"] != 1:
         return 1.0
     out_channels, in_channels, *kernel = layer.inputs[1].type.shape
     once = [layer.attrs["strides"], layer.attrs["dilations"]] == [[1, 1], [1, 1]]
@@ -93,6 +96,8 @@ def dense_share(layer: Layer) -> float:
     result = layer.outputs[0]
     assert result is not None
     _, _, height, width = result.type.shape
+    if min(height, width) < _WINOGRAD_SIDE:
+        return 1.0
     return next((share for least, share in _WINOGRAD_SHARES if height * width >= least), 1.0)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from coexec.compiler.ir import Array
 from coexec.compiler.passes import sparsify
-from coexec.compiler.passes.sparsify import choose_layout, layout_work
+from coexec.compiler.passes.sparsify import choose_layout, dense_share, layout_work
 from coexec.compiler.passes.test_support import Build, check_pass
 
 
@@ -54,6 +56,33 @@ def test_sparse_is_held_against_winograds_products(size: int, layout: str) -> No
     graph = b.graph(b.conv(b.input(1, 16, size, size), w, pad=1))
     check_pass(graph, sparsify.run, ["Conv"], ["Conv"])
     assert w.type.layout == layout
+
+
+@pytest.mark.parametrize(
+    ("w", "size", "attrs", "share"),
+    [
+        ((16, 16, 3, 3), (30, 30), {}, 0.4),
+        ((16, 16, 3, 3), (15, 15), {}, 0.6),
+        ((16, 16, 3, 3), (7, 7), {}, 1.0),
+        ((16, 16, 3, 3), (2, 300), {}, 0.4),
+        ((16, 16, 3, 3), (1, 600), {}, 1.0),
+        ((16, 16, 3, 3), (600, 1), {}, 1.0),
+        ((16, 8, 3, 3), (30, 30), {"group": 2}, 1.0),
+        ((7, 16, 3, 3), (30, 30), {}, 1.0),
+        ((16, 7, 3, 3), (30, 30), {}, 1.0),
+        ((16, 16, 1, 1), (30, 30), {}, 1.0),
+        ((16, 16, 3, 3), (30, 30), {"strides": [2, 2]}, 1.0),
+        ((16, 16, 3, 3), (30, 30), {"dilations": [2, 2]}, 1.0),
+    ],
+)
+def test_where_winograd_takes_dense_work_away(
+    w: tuple[int, ...], size: tuple[int, int], attrs: dict[str, Any], share: float
+) -> None:
+    b = Build()
+    x = b.input(1, w[1] * attrs.get("group", 1), *size)
+    layer = b.graph(b.conv(x, b.weight(*w), group=attrs.get("group", 1), pad=1)).layers[0]
+    layer.attrs |= attrs
+    assert dense_share(layer) == share
 
 
 def test_which_operands_are_looked_at() -> None:
