@@ -284,6 +284,23 @@ void TestBands() {
   }
 }
 
+// One slice in, one out, and that lies before the input: all of it is padding.
+void TestSliceOfPadding() {
+  for (const int64_t kernel : {1, 3}) {
+    for (const Layout layout : {Layout::kDense, Layout::kBcr, Layout::kCsr}) {
+      for (const int64_t group : {1, 16}) {
+        Problem p;
+        p.layout = layout, p.bias = true, p.group = group;
+        const int64_t pad = kernel / 2;
+        p.kernel = {1, kernel, kernel}, p.strides = {2, 1, 1}, p.dilations = {1, 1, 1};
+        p.pads = {1, pad, pad, 0, pad, pad}, p.output_padding = {0, 0, 0};
+        p.x = {1, 16, 1, 20, 20}, p.w = {16, 16 / group, 1, kernel, kernel}, p.y = p.x;
+        TestProblem(p);
+      }
+    }
+  }
+}
+
 void TestRefusals() {
   Problem p;
   p.transposed = true;
@@ -307,5 +324,6 @@ int main() {
   for (int round = 0; round < 150; ++round) TestProblem(RandomProblem(false));
   for (int round = 0; round < 80; ++round) TestProblem(RandomProblem(true));
   TestBands();
+  TestSliceOfPadding();
   TestRefusals();
 }

@@ -23,11 +23,7 @@ constexpr int64_t kPanelRows = 8;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
 
-bool ReadsInPlace(const ConvShape& s) {
-  return s.in_d == 1 && s.out_d == 1 && s.kernel_d == 1 && s.kernel_w == 1 && s.stride_w == 1 &&
-         s.stride_h == 1 && s.pad_top == 0 && s.pad_left == 0 && s.out_w == s.in_w &&
-         s.out_h + (s.kernel_h - 1) * s.dilation_h <= s.in_h;
-}
+bool ReadsInPlace(const ConvShape& s) { return ReadsImage(s) && s.in_d == 1 && s.out_d == 1; }
 
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -59,14 +55,11 @@ class DenseStep final : public Step {
       const int64_t pixels = shape.out_pixels();
       const int64_t vector = variant_.tile_places / 3;
       if (pixels > 3 * vector && pixels <= 4 * vector) tile_places_ = 2 * vector;
-      CheckOffsets({shape.group_in(), shape.in_pixels()});
+      in_place_ = ImageOffsets(shape);
+      CheckOffsets({columns, tile_places_});
       for (int64_t k = 0; k < columns; ++k) {
-        in_place_.push_back(
-            static_cast<int32_t>(k / shape.kernel_h * shape.in_pixels() +
-                                 k % shape.kernel_h * shape.dilation_h * shape.in_w));
         panel_.push_back(static_cast<int32_t>(k * tile_places_));
       }
-      CheckOffsets({columns, tile_places_});
       const int64_t tile_bytes = std::max<int64_t>(1, columns * tile_places_ * kFloat);
       const int64_t tiles = std::max<int64_t>(1, RoundUp(pixels, tile_places_) / tile_places_);
       const int64_t most = std::max<int64_t>(1, PanelBytes() / tile_bytes);

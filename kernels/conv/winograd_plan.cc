@@ -20,6 +20,9 @@ constexpr int64_t kSmallTiles = 16;
 constexpr int64_t kBandTiles = 96;
 constexpr int64_t kLargeBandTiles = 192;
 constexpr int64_t kWeightBytes = 1 << 20;
+// Bands are whole rows of tiles. Where the transformed inputs and products of a single row take
+// more than this, the map is too wide.
+constexpr int64_t kRowBytes = 16 << 20;
 
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 int64_t Tiles(int64_t pixels, int64_t step) { return (pixels + step - 1) / step; }
@@ -31,13 +34,18 @@ int64_t OddLines(int64_t n) { return (RoundUp(n, kLineFloats) / kLineFloats | 1)
 
 int WinogradStep(const ConvShape& s) {
   const bool fits = s.groups == 1 && s.in_d == 1 && s.out_d == 1 && s.kernel_d == 1 &&
-                    s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 && s.stride_w == 1 &&
-                    s.dilation_h == 1 && s.dilation_w == 1;
+                    s.pad_front == 0 && s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 &&
+                    s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
   if (!fits || s.in_channels < kChannelsLeast || s.out_channels < kChannelsLeast) return 0;
   const auto tiles = [&](int64_t step) { return Tiles(s.out_h, step) * Tiles(s.out_w, step); };
+  const auto narrow = [&](int64_t step) {
+    const int64_t row = Tiles(s.out_w, step) * (step + 2) * (step + 2);
+    return row * (s.in_channels + s.out_channels) * int64_t{sizeof(float)} <= kRowBytes;
+  };
   const int64_t products4 = 36 * tiles(4), products2 = 16 * tiles(2);
-  if (tiles(4) > kSmallTiles && products4 < products2) return 4;
-  return tiles(2) >= kTilesLeast && 3 * products2 < 2 * 9 * s.out_pixels() ? 2 : 0;
+  if (tiles(4) > kSmallTiles && products4 < products2) return narrow(4) ? 4 : 0;
+  const bool gains = tiles(2) >= kTilesLeast && 3 * products2 < 2 * 9 * s.out_pixels();
+  return gains && narrow(2) ? 2 : 0;
 }
 
 WinogradPlan::WinogradPlan(const ConvShape& s, int step_, int64_t rows_of_m)
@@ -56,7 +64,6 @@ WinogradPlan::WinogradPlan(const ConvShape& s, int step_, int64_t rows_of_m)
   m_stride = OddLines(rows_of_m * tiles_pitch);
   plane_size = (tile_rows * step + 2) * pitch + step * kWinogradTail + kLineFloats;
   lines_size = step * RoundUp(s.out_w + step * kWinogradTail, kLineFloats);
-  CheckOffsets({places, v_stride + m_stride});
 }
 
 }  // namespace coexec::kernels

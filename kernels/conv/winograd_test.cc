@@ -239,13 +239,16 @@ Problem RandomProblem() {
   return {x, RandomInt(8, 40), pads};
 }
 
-void TestTooSmall() {
+void TestRefused() {
   const Problem few({1, 7, 20, 20}, 16, {1, 1, 1, 1});
   CHECK(few.NewStep(1) == nullptr, "7 channels");
   const Problem small({1, 16, 4, 4}, 16, {1, 1, 1, 1});
   CHECK(small.NewStep(1) == nullptr, "a map of 4 x 4");
   const Problem flat({1, 16, 3, 200}, 16, {0, 1, 0, 1});
   CHECK(flat.NewStep(1) == nullptr, "a map of 1 x 200");
+  const Problem wide({1, 500, 3, 900}, 8, {1, 1, 1, 1}), wider({1, 500, 3, 1000}, 8, {1, 1, 1, 1});
+  CHECK(wide.NewStep(1) != nullptr, "a map of 3 x 900");
+  CHECK(wider.NewStep(1) == nullptr, "a map of 3 x 1000");
 }
 
 }  // namespace
@@ -265,5 +268,5 @@ int main() {
   for (int round = 0; round < 40; ++round) TestProblem(RandomProblem());
   TestProblem({{1, 130, 60, 60}, 70, {1, 1, 1, 1}});  // several bands
   TestProblem({{2, 500, 14, 14}, 20, {1, 1, 1, 1}});
-  TestTooSmall();
+  TestRefused();
 }
