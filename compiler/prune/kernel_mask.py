@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from coexec.compiler.ir import Array
-from coexec.compiler.passes.weights import NM_GROUP, PATTERN_TAPS
+from coexec.compiler.passes.weights import PATTERN_TAPS
 from coexec.compiler.prune.mask import Mask
 
 # What goes at least when every 3x3 kernel keeps no more than a pattern.
@@ -59,22 +59,6 @@ def kgs_mask(w: Array, rate: float) -> Mask:
     group_keep.reshape(-1)[order[:removed]] = False
     keep = np.broadcast_to(group_keep[:, None, :, None, :], cut.shape).reshape(padded.shape)
     return np.asarray(keep[:filters, :channels].reshape(w.shape) & (w != 0))
-
-
-def nm_mask(w: Array, rate: float) -> Mask:
-    """N:M pruning of w[M, C, *K]: Mishra et al., arXiv 2104.08378, section 3. Of every four
-    channels that follow each other, each filter position keeps the largest ones, as many as the
-    rate leaves, rounded up."""
-    left = min(NM_GROUP, int(np.ceil(NM_GROUP * (1.0 - rate) - 1e-9)))
-    rows, columns = w.shape[:2]
-    cells = np.moveaxis(w.reshape(rows, columns, -1), 1, 2)
-    groups = np.pad(np.abs(cells), ((0, 0), (0, 0), (0, -columns % NM_GROUP)))
-    groups = groups.reshape(rows, cells.shape[1], -1, NM_GROUP)
-    largest = np.argsort(-groups, axis=3, kind="stable")[..., :left]
-    keep = np.zeros(groups.shape, np.bool_)
-    np.put_along_axis(keep, largest, True, axis=3)
-    keep = np.moveaxis(keep.reshape(rows, cells.shape[1], -1)[..., :columns], 1, 2)
-    return np.asarray(keep.reshape(w.shape) & (w != 0))
 
 
 def _frequent_patterns(energy: Array) -> Mask:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coexec.compiler.ir import Array
+from coexec.compiler.passes.weights import NM_GROUP
 
 Mask = npt.NDArray[np.bool_]
 
@@ -26,6 +27,18 @@ def unstructured_mask(w: Array, rate: float) -> Mask:
         smallest = np.argpartition(np.abs(w), removed - 1, axis=None)[:removed]
         keep.reshape(-1)[smallest] = False
     return keep
+
+
+def nm_mask(w: Array, rate: float) -> Mask:
+    """N:M pruning: Mishra et al., arXiv 2104.08378, section 3. Of every four columns that follow
+    each other, each row keeps the largest ones, as many as the rate leaves, rounded up."""
+    left = min(NM_GROUP, int(np.ceil(NM_GROUP * (1.0 - rate) - 1e-9)))
+    rows, columns = w.shape
+    groups = np.pad(np.abs(w), ((0, 0), (0, -columns % NM_GROUP))).reshape(rows, -1, NM_GROUP)
+    largest = np.argsort(-groups, axis=2, kind="stable")[..., :left]
+    keep = np.zeros(groups.shape, np.bool_)
+    np.put_along_axis(keep, largest, True, axis=2)
+    return np.asarray(keep.reshape(rows, -1)[:, :columns] & (w != 0))
 
 
 def bcr_mask(w: Array, rate: float, block_rows: int, block_columns: int) -> Mask:

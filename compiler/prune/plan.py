@@ -13,10 +13,10 @@ import numpy as np
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Array, Graph, Value
 from coexec.compiler.passes.weights import Weight, as_matrix
-from coexec.compiler.prune.kernel_mask import kgs_mask, nm_mask, pattern_mask
+from coexec.compiler.prune.kernel_mask import kgs_mask, pattern_mask
 from coexec.compiler.prune.latency import TimeVariants
 from coexec.compiler.prune.least_squares import ChooseMask
-from coexec.compiler.prune.mask import bcr_mask, unstructured_mask
+from coexec.compiler.prune.mask import bcr_mask, nm_mask, unstructured_mask
 from coexec.compiler.prune.rule import PruneRule
 
 # Below this a layer's zeros save nothing worth their harm.
@@ -30,7 +30,8 @@ _SLOWER_MAX = 1.1
 _TYPICAL_RATE = 0.9
 # A larger weight takes one strip by 64 columns: to rank it six times takes minutes.
 _MEASURED_WEIGHTS_MAX = 1 << 24
-_KERNEL_MASKS = {"pattern": pattern_mask, "kgs": kgs_mask, "nm": nm_mask}
+_KERNEL_MASKS = {"pattern": pattern_mask, "kgs": kgs_mask}  # for convolutions
+_MATRIX_MASKS = {"nm": nm_mask, "unstructured": unstructured_mask, "dense": unstructured_mask}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,12 @@ class Plan:
     def mask(self) -> ChooseMask:
         """What the rule's scheme keeps of such a weight."""
         if self.rule.scheme in _KERNEL_MASKS:
-            of_kernels, matrix = _KERNEL_MASKS[self.rule.scheme], self.matrix
-            is_conv = self.weight.layer.op == "Conv"
-            shape = self.weight.value.type.shape if is_conv else matrix.shape
+            of_kernels, shape = _KERNEL_MASKS[self.rule.scheme], self.weight.value.type.shape
             return lambda matrix, rate: of_kernels(matrix.reshape(shape), rate).reshape(
                 matrix.shape
             )
-        if self.rule.scheme != "bcr":
-            return unstructured_mask
+        if self.rule.scheme in _MATRIX_MASKS:
+            return _MATRIX_MASKS[self.rule.scheme]
         assert self.rule.block is not None
         rows, columns = self.rule.block
         return lambda matrix, rate: bcr_mask(matrix, rate, rows, columns)

@@ -36,10 +36,12 @@ class PruneRule:
 
     def fits(self, op: str, shape: tuple[int, ...]) -> bool:
         """Can the scheme prune such a weight? pattern is for 3x3 kernels, kgs for kernels of more
-        than one tap."""
+        than one tap, nm for matrices: no convolution would be faster."""
         kernel = shape[2:] if op == "Conv" else ()
         if self.scheme == "pattern":
             return kernel == (3, 3)
+        if self.scheme == "nm":
+            return op != "Conv"
         return self.scheme != "kgs" or math.prod(kernel) > 1
 
     def __str__(self) -> str:

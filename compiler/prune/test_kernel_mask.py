@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coexec.compiler.ir import Array
-from coexec.compiler.prune.kernel_mask import PATTERN_RATE_MIN, kgs_mask, nm_mask, pattern_mask
+from coexec.compiler.prune.kernel_mask import PATTERN_RATE_MIN, kgs_mask, pattern_mask
 
 
 @st.composite
@@ -49,20 +49,6 @@ def test_kgs(w: Array, rate: float) -> None:
             group, present = keep[i : i + 8, j : j + 4], w[i : i + 8, j : j + 4] != 0
             position = group.any(axis=(0, 1))
             np.testing.assert_array_equal(group, position & present)
-
-
-@settings(deadline=None, max_examples=60)
-@given(weights((2, 2)), st.sampled_from([0.0, 0.3, 0.5, 0.75]))
-def test_nm(w: Array, rate: float) -> None:
-    keep = nm_mask(w, rate)
-    assert not keep[w == 0].any(), "zeros stay zeros"
-    most = {0.0: 4, 0.3: 3, 0.5: 2, 0.75: 1}[rate]
-    for first in range(0, w.shape[1], 4):
-        group, kept = np.abs(w[:, first : first + 4]), keep[:, first : first + 4]
-        present = np.count_nonzero(group, axis=1)
-        np.testing.assert_array_equal(np.count_nonzero(kept, axis=1), np.minimum(present, most))
-        weakest = np.where(kept, group, np.inf).min(axis=1)
-        assert (np.where(kept, 0, group).max(axis=1) <= weakest).all()
 
 
 def test_the_weakest_kernels_go() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coexec.compiler.ir import Array
-from coexec.compiler.prune.mask import bcr_mask, unstructured_mask
+from coexec.compiler.prune.mask import bcr_mask, nm_mask, unstructured_mask
 
 RATES = st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.9, 0.99])
 
@@ -52,6 +52,20 @@ def test_unstructured(w: Array, rate: float) -> None:
     assert zeros == max(round(rate * w.size), np.count_nonzero(w == 0))
     if keep.any() and not keep.all():
         assert np.abs(w[keep]).min() >= np.abs(w[~keep]).max()
+
+
+@settings(deadline=None, max_examples=60)
+@given(matrices(), st.sampled_from([0.0, 0.3, 0.5, 0.75]))
+def test_nm(w: Array, rate: float) -> None:
+    keep = nm_mask(w, rate)
+    assert not keep[w == 0].any(), "zeros stay zeros"
+    most = {0.0: 4, 0.3: 3, 0.5: 2, 0.75: 1}[rate]
+    for first in range(0, w.shape[1], 4):
+        group, kept = np.abs(w[:, first : first + 4]), keep[:, first : first + 4]
+        present = np.count_nonzero(group, axis=1)
+        np.testing.assert_array_equal(np.count_nonzero(kept, axis=1), np.minimum(present, most))
+        weakest = np.where(kept, group, np.inf).min(axis=1)
+        assert (np.where(kept, 0, group).max(axis=1) <= weakest).all()
 
 
 def test_bcr_takes_the_weak_columns_of_each_strip() -> None:

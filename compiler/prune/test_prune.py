@@ -72,6 +72,18 @@ def test_a_rule_passes_over_weights_that_its_scheme_does_not_fit() -> None:
     assert {w.layer: w.note for w in alone.weights}["head"] == "no rule fits it"
 
 
+def test_nm_passes_convolutions_over() -> None:
+    graph = _net()
+    report = prune(graph, [parse_rule("nm=0.5"), parse_rule("head:nm=0.5")])
+    assert {w.layer: (round(w.density, 2), w.note) for w in report.weights} == {
+        "first": (1.0, "no rule fits it"),
+        "body": (1.0, "no rule fits it"),
+        "tiny": (1.0, "no rule fits it"),
+        "head": (0.5, ""),
+    }
+    assert "(no rule fits it)" in next(t for t in report.lines() if t.startswith("body.w"))
+
+
 def test_nothing_is_pruned_unasked() -> None:
     graph = _net()
     report = prune(graph, [parse_rule("body:bcr=0.9")])

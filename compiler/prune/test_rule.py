@@ -64,6 +64,26 @@ def test_a_rule_for_all_names_no_layer() -> None:
     assert not parse_rule("conv:bcr=0.9").names("Conv")
 
 
+@pytest.mark.parametrize(
+    ("text", "matrix", "one_tap", "square", "volume"),
+    [
+        ("bcr=0.5", True, True, True, True),
+        ("unstructured=0.5", True, True, True, True),
+        ("nm=0.5", True, False, False, False),
+        ("pattern=0.9", False, False, True, False),
+        ("kgs=0.5", False, False, True, True),
+    ],
+)
+def test_what_a_scheme_fits(
+    text: str, matrix: bool, one_tap: bool, square: bool, volume: bool
+) -> None:
+    rule = parse_rule(text)
+    assert rule.fits("Gemm", (8, 8)) == rule.fits("LSTM", (1, 8, 8)) == matrix
+    assert rule.fits("Conv", (8, 8, 1, 1)) == one_tap
+    assert rule.fits("Conv", (8, 8, 3, 3)) == square
+    assert rule.fits("Conv", (8, 8, 3, 3, 3)) == volume
+
+
 def test_a_rate_may_be_left_to_a_target() -> None:
     rule = parse_rule("body/*:bcr")
     assert (rule.rate, str(rule)) == (None, "body/*:bcr")
