@@ -20,8 +20,9 @@ struct GemmVariant {
   GemmFn* fn;
   IsaSet needs;
   Layout layout;
-  DType weights;  // f32, or bf16
-  int rows_max;   // rows of x that one call takes
+  DType weights;   // f32, or bf16
+  int rows_max;    // rows of x that one call takes
+  int window = 0;  // csr: what weights are packed for
 };
 
 // Variants in this binary, best first; of each layout and type the last is the reference.

@@ -20,7 +20,7 @@ namespace coexec::kernels {
 constexpr int kDensePanel = 32;    // features per dense panel
 constexpr int kSparsePanel = 16;   // features per bcr, csr or nm panel
 constexpr int kBcrRowsMax = 24;    // rows that one call of a bcr kernel takes
-constexpr int kCsrWindow = 32;     // inputs that a step of a csr panel chooses from
+constexpr int kCsrWindowMax = 32;  // inputs that a step of a csr panel chooses from, at most
 constexpr int kNmGroup = 4;        // inputs of an nm group
 constexpr int kNmMost = 2;         // weights that a feature may have in a group
 constexpr int kNmWordPlaces = 16;  // two bits each
@@ -47,11 +47,11 @@ struct GemmPanel {
 //          each input of a run come the weights of the lanes in the mask, lowest first. Inputs at
 //          even places of a run add to one chain, those at odd places to another; the two are
 //          added at the end. A panel's values begin at a multiple of 16.
-//   csr    a panel goes through x in steps, each with a window of 32 inputs from inputs_kept[step]
+//   csr    a panel goes through x in steps, each with a window of inputs from inputs_kept[step]
 //          on; in a step every lane adds one input of the window: values[step][16] times the
 //          input at offsets[step][16]. A lane with no weight in the window adds 0 times the
-//          window's first input. Windows start within x, and at most inputs - 32 if that is
-//          positive.
+//          window's first input. Windows start within x, and at most at
+//          inputs - window if that is positive.
 //   nm     every feature has the same number of weights in each group of 4 inputs, at least one of
 //          them possibly 0: values[group][weight][16]. places[word][16] says, two bits a weight
 //          from the lowest on, which input of the group it is for. A last group of fewer inputs
@@ -71,6 +71,7 @@ struct GemmWeights {
   const int32_t* order;     // [panels * 16] lane -> feature, -1: none; null: lane order
   const uint32_t* places;   // nm
   int32_t group_weights;    // nm: per feature, 1 or 2
+  int32_t window;           // csr: inputs in each
 };
 
 constexpr int64_t NmGroups(int64_t inputs) { return (inputs + kNmGroup - 1) / kNmGroup; }

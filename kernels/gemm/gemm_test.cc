@@ -60,17 +60,16 @@ Floats RandomWeight(Layout layout, int64_t features, int64_t inputs) {
   return w;
 }
 
-PackedWeight Pack(Layout layout, DType dtype, const float* w, int64_t features, int64_t inputs) {
+PackedWeight Pack(const GemmVariant& variant, const float* w, int64_t features, int64_t inputs) {
+  const Layout layout = variant.layout;
   if (layout == Layout::kNm) {
     CHECK(pack::FitsNm(w, features, inputs), "features %lld inputs %lld",
           static_cast<long long>(features), static_cast<long long>(inputs));
     return pack::Nm(w, features, inputs);
   }
-  const auto form = layout == Layout::kDense ? pack::Dense
-                    : layout == Layout::kBcr ? pack::Bcr
-                                             : pack::Csr;
-  PackedWeight packed = form(w, features, inputs);
-  return dtype == DType::kBF16 ? pack::Narrowed(std::move(packed)) : std::move(packed);
+  if (layout == Layout::kCsr) return pack::Csr(w, features, inputs, variant.window);
+  PackedWeight packed = (layout == Layout::kDense ? pack::Dense : pack::Bcr)(w, features, inputs);
+  return variant.weights == DType::kBF16 ? pack::Narrowed(std::move(packed)) : std::move(packed);
 }
 
 // The nearest bf16 below in magnitude, as a float.
@@ -88,7 +87,7 @@ const GemmVariant& Reference(Layout layout, DType dtype) {
 void TestVariant(const GemmVariant& variant, int64_t rows, int64_t features, int64_t inputs) {
   const Floats w = RandomWeight(variant.layout, features, inputs);
   if (variant.weights == DType::kBF16) Truncate(w.get(), features * inputs);
-  const PackedWeight packed = Pack(variant.layout, variant.weights, w.get(), features, inputs);
+  const PackedWeight packed = Pack(variant, w.get(), features, inputs);
   const int64_t pad = rows == 1 ? 0 : check::RandomInt(0, 3);
   // Exact sizes: the last row and the last input have no padding behind them.
   const auto exact = [&](int64_t n, int64_t length) {
@@ -163,7 +162,7 @@ Floats Run(const PackedWeight& packed, const float* x, int64_t rows, int threads
 void TestWhole(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
   const Floats w = RandomWeight(layout, features, inputs);
   const Floats x = check::RandomFloats(rows * inputs);
-  const PackedWeight packed = Pack(layout, DType::kF32, w.get(), features, inputs);
+  const PackedWeight packed = Pack(PickGemm(layout, DType::kF32), w.get(), features, inputs);
   const Activation relu = {UnaryOp::kRelu, 0.0f, 0.0f};
   const Floats y = Run(packed, x.get(), rows, 1, relu);
   for (int64_t r = 0; r < rows; ++r) {
@@ -196,9 +195,9 @@ void TestNarrow(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
   const Floats x = check::RandomFloats(rows * inputs);
   const Activation none = {UnaryOp::kIdentity, 0.0f, 0.0f};
   const Floats wide =
-      Run(Pack(layout, DType::kF32, w.get(), features, inputs), x.get(), rows, 1, none);
+      Run(Pack(PickGemm(layout, DType::kF32), w.get(), features, inputs), x.get(), rows, 1, none);
   for (const int threads : {1, 2, 3}) {
-    const PackedWeight narrow = Pack(layout, DType::kBF16, w.get(), features, inputs);
+    const PackedWeight narrow = Pack(PickGemm(layout, DType::kBF16), w.get(), features, inputs);
     const Floats y = Run(narrow, x.get(), rows, threads, none);
     CHECK(SameBits(y.get(), wide.get(), rows * features), "bf16 %s threads %d", Name(layout),
           threads);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/base/widen.h"
+#include "kernels/gemm/gemm.h"
 
 namespace coexec::kernels {
 namespace {
@@ -20,6 +21,13 @@ void Save(float* to, Four four) { std::memcpy(to, &four, sizeof four); }
 
 int64_t PanelWidth(int64_t panel, int64_t features) {
   return features - panel * kDensePanel > kDensePanel / 2 ? kDensePanel : kDensePanel / 2;
+}
+
+PackedWeight Form(Layout layout, const float* w, int64_t features, int64_t inputs) {
+  if (layout == Layout::kBcr) return pack::Bcr(w, features, inputs);
+  if (layout == Layout::kCsr) return pack::Csr(w, features, inputs, PickGemm(layout).window);
+  const bool nm = layout == Layout::kNm && pack::FitsNm(w, features, inputs);
+  return nm ? pack::Nm(w, features, inputs) : pack::Dense(w, features, inputs);
 }
 
 }  // namespace
@@ -81,11 +89,7 @@ std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t b
   return weight.Packed<const PackedWeight>(key, [&] {
     const std::shared_ptr<const std::byte> all = wide->Dense();
     const float* w = reinterpret_cast<const float*>(all.get()) + begin * inputs;
-    const auto form = layout == Layout::kBcr                                       ? pack::Bcr
-                      : layout == Layout::kCsr                                     ? pack::Csr
-                      : layout == Layout::kNm && pack::FitsNm(w, features, inputs) ? pack::Nm
-                                                                                   : pack::Dense;
-    PackedWeight packed = form(w, features, inputs);
+    PackedWeight packed = Form(layout, w, features, inputs);
     const bool narrow = packed.layout == Layout::kDense || packed.layout == Layout::kBcr;
     if (bf16 && narrow) packed = pack::Narrowed(std::move(packed));
     return std::make_shared<const PackedWeight>(std::move(packed));

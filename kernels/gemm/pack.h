@@ -38,7 +38,7 @@ namespace pack {
 // The forms behind PackWeight; w is row-major [features, inputs].
 PackedWeight Dense(const float* w, int64_t features, int64_t inputs);
 PackedWeight Bcr(const float* w, int64_t features, int64_t inputs);
-PackedWeight Csr(const float* w, int64_t features, int64_t inputs);
+PackedWeight Csr(const float* w, int64_t features, int64_t inputs, int window);
 PackedWeight Nm(const float* w, int64_t features, int64_t inputs);  // of a weight that FitsNm
 
 // Are there at most kNmMost weights in every group?

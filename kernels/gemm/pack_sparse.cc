@@ -40,7 +40,7 @@ struct Parts {
 };
 
 PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t features,
-                    int64_t inputs, Layout layout) {
+                    int64_t inputs, Layout layout, int window = 0) {
   PackedWeight packed;
   packed.layout = layout;
   packed.macs = static_cast<int64_t>(parts.values.size());
@@ -61,7 +61,8 @@ PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t feat
                     packed.begins.as<GemmPanel>(),
                     order.empty() ? nullptr : packed.order.as<int32_t>(),
                     nullptr,
-                    0};
+                    0,
+                    window};
   return packed;
 }
 
@@ -157,21 +158,21 @@ void AddBcrPanel(const float* w, int64_t inputs, const int32_t* lanes, Parts* pa
 
 // Cuts a csr panel into steps: each window starts at the least input that any lane still needs,
 // and every lane whose next input lies in it takes that one.
-void AddCsrPanel(const float* w, int64_t inputs, const int32_t* lanes, Parts* parts) {
+void AddCsrPanel(const float* w, int64_t inputs, const int32_t* lanes, int window, Parts* parts) {
   const auto next = [&](int lane, int64_t k) {
     while (k < inputs && (lanes[lane] < 0 || w[lanes[lane] * inputs + k] == 0.0f)) ++k;
     return k;
   };
   int64_t at[kSparsePanel];
   for (int lane = 0; lane < kSparsePanel; ++lane) at[lane] = next(lane, 0);
-  const int64_t last = std::max<int64_t>(0, inputs - kCsrWindow);
+  const int64_t last = std::max<int64_t>(0, inputs - window);
   for (;;) {
     const int64_t least = *std::min_element(at, at + kSparsePanel);
     if (least == inputs) return;
     const int64_t base = std::min(least, last);
     parts->inputs_kept.push_back(static_cast<uint16_t>(base));
     for (int lane = 0; lane < kSparsePanel; ++lane) {
-      const bool takes = at[lane] < inputs && at[lane] < base + kCsrWindow;
+      const bool takes = at[lane] < inputs && at[lane] < base + window;
       parts->offsets.push_back(takes ? static_cast<uint8_t>(at[lane] - base) : uint8_t{0});
       parts->values.push_back(takes ? w[lanes[lane] * inputs + at[lane]] : 0.0f);
       if (takes) at[lane] = next(lane, at[lane] + 1);
@@ -199,7 +200,7 @@ PackedWeight pack::Bcr(const float* w, int64_t features, int64_t inputs) {
                 Layout::kBcr);
 }
 
-PackedWeight pack::Csr(const float* w, int64_t features, int64_t inputs) {
+PackedWeight pack::Csr(const float* w, int64_t features, int64_t inputs, int window) {
   const Mask mask(w, features, inputs);
   std::vector<int64_t> counts;
   for (int64_t m = 0; m < features; ++m) counts.push_back(mask.count(m));
@@ -213,10 +214,10 @@ PackedWeight pack::Csr(const float* w, int64_t features, int64_t inputs) {
   Parts parts;
   for (size_t first = 0; first < order.size(); first += kSparsePanel) {
     parts.Mark();
-    AddCsrPanel(w, inputs, order.data() + first, &parts);
+    AddCsrPanel(w, inputs, order.data() + first, window, &parts);
   }
   parts.Mark();
-  return Finish(std::move(parts), order, features, inputs, Layout::kCsr);
+  return Finish(std::move(parts), order, features, inputs, Layout::kCsr, window);
 }
 
 }  // namespace coexec::kernels

@@ -38,10 +38,10 @@ constexpr auto kVariants = BuiltRows([] {
        kBcrRowsMax},
       {"gemm_f32_bcr_avx2", gemm_f32_bcr_avx2, kAvx2Fma, Layout::kBcr, DType::kF32, kBcrRowsMax},
       {"gemm_f32_bcr_neon", gemm_f32_bcr_neon, kNeon, Layout::kBcr, DType::kF32, kBcrRowsMax},
-      {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, DType::kF32,
-       8},
-      {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, DType::kF32, 4},
-      {"gemm_f32_csr_neon", gemm_f32_csr_neon, kNeon, Layout::kCsr, DType::kF32, 4},
+      {"gemm_f32_csr_avx512", gemm_f32_csr_avx512, kAvx2Fma | kAvx512, Layout::kCsr, DType::kF32, 8,
+       32},
+      {"gemm_f32_csr_avx2", gemm_f32_csr_avx2, kAvx2Fma, Layout::kCsr, DType::kF32, 4, 8},
+      {"gemm_f32_csr_neon", gemm_f32_csr_neon, kNeon, Layout::kCsr, DType::kF32, 4, 32},
       {"gemm_f32_nm_avx512", gemm_f32_nm_avx512, kAvx2Fma | kAvx512, Layout::kNm, DType::kF32, 8},
       {"gemm_f32_nm_avx2", gemm_f32_nm_avx2, kAvx2Fma, Layout::kNm, DType::kF32, 4},
       {"gemm_f32_nm_neon", gemm_f32_nm_neon, kNeon, Layout::kNm, DType::kF32, 4},
@@ -53,7 +53,7 @@ constexpr auto kVariants = BuiltRows([] {
       {"gemm_bf16_bcr_ref", gemm_bf16_bcr_ref, kBaseline, Layout::kBcr, DType::kBF16, kBcrRowsMax},
       {"gemm_f32_dense_ref", gemm_f32_dense_ref, kBaseline, Layout::kDense, DType::kF32, 16},
       {"gemm_f32_bcr_ref", gemm_f32_bcr_ref, kBaseline, Layout::kBcr, DType::kF32, kBcrRowsMax},
-      {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, DType::kF32, 16},
+      {"gemm_f32_csr_ref", gemm_f32_csr_ref, kBaseline, Layout::kCsr, DType::kF32, 16, 32},
       {"gemm_f32_nm_ref", gemm_f32_nm_ref, kBaseline, Layout::kNm, DType::kF32, 16},
   });
 });

@@ -51,7 +51,9 @@ constexpr int kBcrBlock = 3;  // 12 of 16 registers
 struct Offsets {
   explicit Offsets(const uint8_t* from)
       : at(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from)))) {}
-  vec::F Pick(const float* window) const { return _mm256_i32gather_ps(window, at, 4); }
+  vec::F Pick(const float* window) const {
+    return _mm256_permutevar8x32_ps(_mm256_loadu_ps(window), at);
+  }
   __m256i at;
 };
 
