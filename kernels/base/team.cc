@@ -4,10 +4,25 @@
 #include <sched.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 namespace coexec::kernels {
 namespace {
+
+// One step follows another within microseconds, but a thread that sleeps takes tens of them to
+// wake. So a thread lingers this long, letting others have its core, before it sleeps.
+constexpr auto kLinger = std::chrono::microseconds(50);
+
+// Returns when `value` is no longer `old`.
+template <typename T>
+void Await(const std::atomic<T>& value, T old) {
+  const auto end = std::chrono::steady_clock::now() + kLinger;
+  while (value.load(std::memory_order_acquire) == old) {
+    if (std::chrono::steady_clock::now() > end) return value.wait(old, std::memory_order_acquire);
+    std::this_thread::yield();
+  }
+}
 
 void Pin(int core) {
   cpu_set_t set;
@@ -52,7 +67,7 @@ class ThreadTeam final : public Team {
     Take(body);
     for (int left = busy_.load(std::memory_order_acquire); left != 0;
          left = busy_.load(std::memory_order_acquire)) {
-      busy_.wait(left, std::memory_order_acquire);
+      Await(busy_, left);
     }
   }
 
@@ -73,7 +88,7 @@ class ThreadTeam final : public Team {
 
   void Work() {
     for (uint32_t seen = 0;;) {
-      round_.wait(seen, std::memory_order_acquire);
+      Await(round_, seen);
       seen = round_.load(std::memory_order_acquire);
       if (body_ == nullptr) return;
       Take(*body_);

@@ -29,7 +29,7 @@ class SoloTeam final : public Team {
 };
 
 // The caller and cores.size() - 1 workers of its own, pinned to cores[1...]; the caller pins
-// itself. Workers wait in the kernel, without spinning, whenever there is nothing to run.
+// itself. Workers linger for some microseconds between steps, then sleep until there is one.
 std::unique_ptr<Team> MakeThreadTeam(const std::vector<int>& cores);
 
 // The cores this process may use, ascending.
