@@ -98,33 +98,45 @@ def with_blocks(plans: Sequence[Plan], rate: float | None, time: TimeVariants) -
 def _fastest_block(
     plan: Plan, others: Sequence[Plan], rate: float, time: TimeVariants
 ) -> tuple[int, int]:
-    """Measured with the layer's other weights pruned too, by blocks of one strip: whole, they
-    would take so long that any block of this one looks as good as the best."""
+    """Measured with the layer's other weights pruned too, by their own rates and blocks where they
+    have any, by blocks of one strip otherwise: whole, they would take so long that any block of
+    this one looks as good as the best."""
     rows, columns = plan.matrix.shape
     blocks = _BLOCKS if rows * columns <= _MEASURED_WEIGHTS_MAX else ((1, 64),)
     sizes = dict.fromkeys(
         (min(int(strips * plan.weight.strip_rows), rows), min(width, columns))
         for strips, width in blocks
     )
-    made = [
-        replace(plan, rule=replace(plan.rule, layers="", rate=rate, block=size)) for size in sizes
-    ]
-    if rate == 0.0 or len(made) == 1:
+    if rate == 0.0 or len(sizes) == 1:
         return next(iter(sizes))
     beside = [
-        replace(other, rule=replace(other.rule, block=(other.weight.strip_rows, 64)))
+        _as_measured(other, rate, (other.weight.strip_rows, 64))
         for other in others
         if other.rule.scheme == "bcr"
     ]
-    variants = {
-        f"{plan.weight.operand}:{one.rule}": partial(_pruned, [one, *beside], rate) for one in made
-    }
+    variants = {}
+    for size in sizes:
+        # This one last: what is told of a weight last holds.
+        plans = [*beside, _as_measured(plan, rate, size)]
+        name = " ".join(f"{p.weight.operand}:{p.rule}" for p in plans)
+        variants[name] = partial(_pruned, plans)
     us = list(time(plan.weight.layer, variants).values())
     return next(size for size, t in zip(sizes, us, strict=True) if t <= _SLOWER_MAX * min(us))
 
 
-def _pruned(plans: Sequence[Plan], rate: float) -> dict[Value, Array]:
-    return {plan.weight.value: plan.by_magnitude(rate) for plan in plans}
+def _as_measured(plan: Plan, rate: float, block: tuple[int, int]) -> Plan:
+    """With a rate and a block where the rule has none."""
+    rule = plan.rule
+    rate, block = rate if rule.rate is None else rule.rate, rule.block or block
+    return replace(plan, rule=replace(rule, layers="", rate=rate, block=block))
+
+
+def _pruned(plans: Sequence[Plan]) -> dict[Value, Array]:
+    pruned = {}
+    for plan in plans:
+        assert plan.rule.rate is not None
+        pruned[plan.weight.value] = plan.by_magnitude(plan.rule.rate)
+    return pruned
 
 
 def _rule_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Graph, Layer
 from coexec.compiler.passes.test_support import Build, random_inputs
+from coexec.compiler.passes.weights import sparse_weights
 from coexec.compiler.prune import PruneReport, Target, parse_rule, prune
 from coexec.compiler.prune.latency import Variant, measured_us
+from coexec.compiler.prune.plan import make_plans, with_blocks
 from coexec.compiler.prune.search import Base, frontier
 from coexec.compiler.prune.trade_off import Option, draw_trade_off
 
@@ -115,6 +118,35 @@ def test_the_smallest_block_that_is_fast_enough(fast_from_rows: int, block: str)
 
     report = prune(_net(), [parse_rule("plain:bcr=0.8")], time=time)
     assert report.weights[0].rule == f"plain:bcr=0.8@{block}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [("bcr", "w:bcr=0.8@16x64"), ("bcr=0.5", "w:bcr=0.5@16x64"), ("bcr=0.5@64x1", None)],
+)
+def test_a_block_is_measured_beside_the_other_weight_as_its_rule_has_it(
+    rule: str, first: str | None
+) -> None:
+    b = Build()
+    w, r = b.weight(1, 192, 64), b.weight(1, 192, 64)
+    x, attrs = b.input(3, 1, 64), {"direction": "forward", "linear_before_reset": 1}
+    graph = b.graph(b.ops("GRU", x, w, r, hidden_size=64, **attrs)[0])
+    of_w, of_r = make_plans(graph, [parse_rule("*:bcr=0.8")], list(sparse_weights(graph)))
+    of_w = replace(of_w, rule=parse_rule(rule))
+    seen = []
+
+    def time(_: Layer, variants: Mapping[str, Variant]) -> dict[str, float]:
+        for name, make in variants.items():
+            arrays = make()
+            if list(arrays) == [w, r]:  # r is what is measured
+                seen.append(name.partition(" ")[0])
+                assert np.mean(arrays[w] == 0) == pytest.approx(of_w.rule.rate or 0.8, abs=0.02)
+                assert np.mean(arrays[r] == 0) == pytest.approx(0.8, abs=0.02)
+        return dict.fromkeys(variants, 1.0)
+
+    with_blocks([of_w, of_r], 0.8, time)
+    assert seen
+    assert set(seen) == {first or f"w:{rule}"}
 
 
 def test_layers_are_measured_once() -> None:
