@@ -270,17 +270,42 @@ void TestProblem(const Problem& p) {
   }
 }
 
+// An unpadded or "same" convolution without groups.
+Problem Plain(const Dims& x, int64_t filters, int64_t kernel, int64_t stride) {
+  Problem p;
+  const int64_t pad = kernel / 2;
+  p.kernel = {kernel, kernel}, p.strides = {stride, stride}, p.pads = Dims(4, pad);
+  p.dilations = {1, 1}, p.output_padding = {0, 0};
+  p.x = x, p.w = {filters, x[1], kernel, kernel};
+  p.y = {x[0], filters, (x[2] - 1) / stride + 1, (x[3] - 1) / stride + 1};
+  return p;
+}
+
 // Large enough for several bands, whose edges fall within rows, and for several panels of columns.
 void TestBands() {
   for (const int64_t round : {0, 1, 2}) {
     const int64_t stride = 1 + round % 2;
-    Problem p;
+    Problem p = Plain({2, 200, 37, 37}, 7, 3, stride);
     p.layout = static_cast<Layout>(round);
-    p.kernel = {3, 3}, p.strides = {stride, stride}, p.pads = {1, 1, 1, 1}, p.dilations = {1, 1};
-    p.output_padding = {0, 0};
-    const int64_t size = (37 - 1) / stride + 1;
-    p.x = {2, 200, 37, 37}, p.w = {7, 200, 3, 3}, p.y = {2, 7, size, size};
     TestProblem(p);
+  }
+}
+
+// Blocks of several strips, whose sums wait between ranges of columns.
+void TestColumnRanges() {
+  Problem p = Plain({1, 60, 37, 37}, 40, 5, 2);
+  p.bias = p.residual = true, p.activation = "Relu";
+  TestProblem(p);
+  TestProblem(Plain({2, 600, 9, 11}, 70, 1, 1));
+}
+
+// A few pixels are left past whole tiles, of many strips.
+void TestTails() {
+  for (const int64_t size : {7, 14}) {
+    Problem p = Plain({2, 300, size, size}, 64, 1, 1);
+    p.bias = p.residual = true, p.activation = "Clip";
+    TestProblem(p);
+    TestProblem(Plain({2, 40, 2 * size, 2 * size}, 64, 3, 2));
   }
 }
 
@@ -324,6 +349,8 @@ int main() {
   for (int round = 0; round < 150; ++round) TestProblem(RandomProblem(false));
   for (int round = 0; round < 80; ++round) TestProblem(RandomProblem(true));
   TestBands();
+  TestColumnRanges();
+  TestTails();
   TestSliceOfPadding();
   TestRefusals();
 }

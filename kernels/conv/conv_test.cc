@@ -129,7 +129,7 @@ struct DenseCase {
     args.tile_places = RandomInt(1, 3) * unit;
     args.tile_stride = panel ? columns * args.tile_places : args.tile_places;
     args.scattered = RandomInt(0, 1) == 1;
-    args.block_strips = static_cast<int32_t>(RandomInt(1, 4));
+    args.block_strips = static_cast<int32_t>(RandomInt(RandomInt(0, 1) == 1 ? 8 : 1, 12));
     args.block_columns = static_cast<int32_t>(RandomInt(1, columns));
     args.block_places = RandomInt(1, 3) * args.tile_places;
     sums.resize(static_cast<size_t>(args.block_strips * strip_rows * read));
@@ -163,9 +163,11 @@ void TestDense() {
   for (const auto& variant : DenseVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
     for (const int64_t pixels : kPixels) {
-      for (const int64_t gap : {0, 1, 2, 4, 17}) {
-        DenseCase c(variant.tile_places / 3, 1 << RandomInt(0, 3), RandomInt(0, 35),
-                    RandomInt(1, 40), pixels, gap);
+      for (const int64_t gap : {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 4, 4, 17, 17}) {
+        // Blocks of eight strips of four rows or more have tails of their own.
+        const int strip_rows = RandomInt(0, 1) == 1 ? 4 : 1 << RandomInt(0, 3);
+        DenseCase c(variant.tile_places / 3, strip_rows, RandomInt(0, 70), RandomInt(1, 40), pixels,
+                    gap);
         CHECK(Same(c.Run(variant.fn), c.Run(DenseVariants().back().fn)),
               "%s: %lld places, rows of %lld, gaps of %lld", variant.name,
               static_cast<long long>(c.args.places), static_cast<long long>(c.args.columns),
@@ -247,17 +249,32 @@ void TestFinish() {
   }
 }
 
+// Those that have a loop of their own, and any.
+void DrawKernel(DepthwiseArgs& a) {
+  struct Kernel {
+    int64_t size, stride, dilation_most;
+  };
+  constexpr Kernel kKernels[] = {{3, 1, 1}, {3, 2, 1}, {3, 1, 3}, {5, 1, 1}, {5, 2, 1}};
+  const int64_t kind = RandomInt(0, std::size(kKernels));
+  if (kind == std::size(kKernels)) {
+    a.kernel_h = RandomInt(1, 5), a.kernel_w = RandomInt(1, 5);
+    a.stride_h = RandomInt(1, 3), a.stride_w = RandomInt(1, 3);
+    a.dilation_h = RandomInt(1, 3), a.dilation_w = RandomInt(1, 3);
+    return;
+  }
+  const auto& [size, stride, dilation_most] = kKernels[kind];
+  a.kernel_h = a.kernel_w = size, a.stride_h = a.stride_w = stride;
+  a.dilation_h = RandomInt(1, dilation_most), a.dilation_w = RandomInt(1, dilation_most);
+}
+
 void TestDepthwise() {
   for (const Variant<DepthwiseFn>& variant : DepthwiseVariants()) {
     if ((variant.needs & ~HostIsa()) != 0) continue;
-    for (size_t i = 0; i < 8 * std::size(kPixels); ++i) {
+    for (size_t i = 0; i < 24 * std::size(kPixels); ++i) {
       const int64_t columns = kPixels[i % std::size(kPixels)];
-      const bool square = RandomInt(0, 1) == 1;  // 3x3 side by side
       DepthwiseArgs a{};
       a.channels = RandomInt(1, 3), a.rows = RandomInt(0, 21), a.columns = columns;
-      a.kernel_h = square ? 3 : RandomInt(1, 5), a.kernel_w = square ? 3 : RandomInt(1, 5);
-      a.stride_w = RandomInt(1, 3), a.stride_h = square ? a.stride_w : RandomInt(1, 3);
-      a.dilation_h = square ? 1 : RandomInt(1, 3), a.dilation_w = square ? 1 : RandomInt(1, 3);
+      DrawKernel(a);
       a.pad_top = RandomInt(0, 4), a.pad_left = RandomInt(0, 9);
       // Any size of input will do: what the output needs beyond it is padding.
       a.in_rows = RandomInt(0, (a.rows + 2) * a.stride_h);
