@@ -129,8 +129,9 @@ def test_a_block_is_measured_beside_the_other_weight_as_its_rule_has_it(
 ) -> None:
     b = Build()
     w, r = b.weight(1, 192, 64), b.weight(1, 192, 64)
-    x, attrs = b.input(3, 1, 64), {"direction": "forward", "linear_before_reset": 1}
-    graph = b.graph(b.ops("GRU", x, w, r, hidden_size=64, **attrs)[0])
+    x = b.input(3, 1, 64)
+    y = b.ops("GRU", x, w, r, hidden_size=64, direction="forward", linear_before_reset=1)
+    graph = b.graph(y[0])
     of_w, of_r = make_plans(graph, [parse_rule("*:bcr=0.8")], list(sparse_weights(graph)))
     of_w = replace(of_w, rule=parse_rule(rule))
     seen = []
