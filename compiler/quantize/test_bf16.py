@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.execute import runner_of
-from coexec.compiler.ir import Array, Graph
+from coexec.compiler.ir import Array, Graph, TensorType, Value
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.verify import verify
@@ -109,6 +109,23 @@ def test_recurrent_weights(op: str, gates: int) -> None:
     narrow, wide = _run_both(graph, inputs)
     assert (narrow[0] == wide[0]).all()
     np.testing.assert_allclose(narrow[0], want, rtol=1e-5, atol=1e-5)
+
+
+def test_what_moves_elements_keeps_bf16() -> None:
+    b = Build(0)
+    indices = Value("indices", TensorType("i64", (3,)))
+    b.inputs.append(indices)
+    table = b.constant(round_to_bf16(b.rng.normal(0, 1, (7, 4)).astype(np.float32)))
+    assert table.type.dtype == "bf16"
+    rows = b.op("Gather", table, indices, axis=0)
+    assert rows.type.dtype == "bf16"
+    both = b.op("Concat", rows, table, axis=0)
+    runner = runner_of(b.graph(both))
+    picked = np.array([5, 0, 6])
+    (got,) = runner.run({indices.name: picked}).values()
+    assert table.constant is not None
+    want = np.concatenate([table.constant[picked], table.constant])
+    assert (got.view(np.uint16) == want.view(np.uint16)).all()
 
 
 def test_what_does_not_fit_stays_f32() -> None:

@@ -27,8 +27,9 @@ constexpr std::span<const OpEntry> (*kFamilies[])() = {
     ReduceOps, PoolOps, NormOps, ResizeOps,    MovementOps,
 };
 
-// Are weights of bf16 left as they are? Other ops see f32.
-bool TakesBf16(const std::string& op) { return op == "Gemm" || op == "LSTM" || op == "GRU"; }
+// Ops whose weights may be bf16 while they compute f32, but whose kernels take f32 only. Gemm, LSTM
+// and GRU read bf16 themselves; all others have one type, and what they pass on keeps its own.
+bool WidensWeights(const std::string& op) { return op == "Conv" || op == "ConvTranspose"; }
 
 }  // namespace
 
@@ -37,7 +38,7 @@ std::unique_ptr<Step> MakeStep(const std::string& op, const StepSpec& spec) {
   for (const auto family : kFamilies) {
     for (const OpEntry& entry : family()) {
       if (op != entry.op) continue;
-      if (!TakesBf16(op)) {
+      if (WidensWeights(op)) {
         if (auto step = MakeWidened(entry.make, spec)) return step;
       }
       return entry.make(spec);
