@@ -120,7 +120,7 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
             report.pruned += _prune(graph, options)
     if options.dtype != "f32":
         with _timed(report, "type"):
-            report.typed = _quantize(graph, options)
+            _quantize(graph, options, report)
     with _timed(report, "passes"):
         _run_passes(graph, LAYOUTS, kernels, report)
     with _timed(report, "tune"):
@@ -287,9 +287,11 @@ def _prune(graph: Graph, options: CompileOptions) -> list[str]:
     return done.lines()
 
 
-def _quantize(graph: Graph, options: CompileOptions) -> list[str]:
+def _quantize(graph: Graph, options: CompileOptions, report: CompileReport) -> None:
     examples = read_calibration(options.calibration, graph) if options.calibration else []
-    return quantize(graph, options.dtype, examples, GraphRunner()).lines()
+    typed = quantize(graph, options.dtype, examples, GraphRunner())
+    report.typed = typed.lines()
+    report.warnings += typed.warnings
 
 
 def _in_words(options: CompileOptions) -> dict[str, str]:

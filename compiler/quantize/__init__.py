@@ -9,7 +9,7 @@ from coexec.compiler.ir import Array, Graph
 from coexec.compiler.prune.report import relative_error
 from coexec.compiler.prune.walk import Run
 from coexec.compiler.quantize.bf16 import to_bf16
-from coexec.compiler.quantize.int8 import to_int8
+from coexec.compiler.quantize.int8 import ERROR_MAX, to_int8
 from coexec.compiler.quantize.report import TypedWeight, TypeReport
 
 TYPES = ("f32", "bf16", "int8")
@@ -28,7 +28,13 @@ def quantize(
     report = TypeReport(weights)
     if before:
         after = [run(graph, inputs) for inputs in calibration]
-        report.output_error = relative_error(before, after)
+        error = report.output_error = relative_error(before, after)
+        if dtype == "int8" and not error <= ERROR_MAX:
+            report.warnings.append(
+                f"{graph.name}: int8 moves the outputs by {error:.3g} on the calibration inputs, "
+                f"more than the {ERROR_MAX} that each layer may be off by: errors add up from "
+                "layer to layer. --type bf16 keeps more accuracy"
+            )
     return report
 
 

@@ -27,10 +27,12 @@ class TypedWeight:
 @dataclass(slots=True)
 class TypeReport:
     """output_error: of all outputs over all calibration inputs, relative to those of the same
-    model in f32; None without such inputs."""
+    model in f32; None without such inputs. warnings: of what is sound layer by layer, but not as
+    a whole."""
 
     weights: list[TypedWeight] = field(default_factory=list)
     output_error: float | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The report as text: a line per weight, then the totals."""

@@ -92,6 +92,22 @@ def test_later_layers_see_what_earlier_ones_compute() -> None:
     assert all(0 < w.error < 0.02 for w in report.weights)
     assert report.output_error is not None
     assert 0 < report.output_error < 0.03
+    assert report.warnings == []
+
+
+def test_outputs_that_are_off_by_more_than_a_layer_may_be_are_told_of() -> None:
+    b = Build(1)
+    x, w = b.input(8, 64), b.weight(96, 64)
+    assert w.constant is not None
+    near = b.constant(w.constant + b.rng.normal(0, 0.02, (96, 64)).astype(np.float32))
+    graph = b.graph(b.op("Sub", b.gemm(x, w), b.gemm(x, near)))
+    report = quantize(graph, "int8", _examples(b, 8, 64), interpret)
+    assert [w.dtype for w in report.weights] == ["int8", "int8"]
+    assert report.output_error is not None
+    assert report.output_error > 0.05
+    (warning,) = report.warnings
+    assert f"int8 moves the outputs by {report.output_error:.3g} on" in warning
+    assert "more than the 0.05" in warning
 
 
 def test_what_stays_f32_says_why() -> None:
@@ -136,6 +152,7 @@ def test_compiled_end_to_end(tmp_path: Path) -> None:
     options = CompileOptions(dtype="int8", calibration=tmp_path / "frames.npz")
     report = compile_model(path, target, options)
     assert "int8, 3072 weights" in report.typed[0]
+    assert report.warnings == []
     loaded = format.load(target)
     assert report.description is not None
     assert report.description.layers[0].kernel.startswith("gemm_i8_dense_")
@@ -144,3 +161,6 @@ def test_compiled_end_to_end(tmp_path: Path) -> None:
     assert np.linalg.norm(got - x @ w) < 0.02 * np.linalg.norm(x @ w)
     many = Runner(loaded, threads=2).run({"x": x})["y"]
     assert (got == many).all()
+    with mock.patch("coexec.compiler.quantize.ERROR_MAX", 1e-9):
+        (warning,) = compile_model(path, target, options).warnings
+    assert warning.startswith("net: int8 moves the outputs by")
