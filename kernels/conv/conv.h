@@ -13,9 +13,7 @@ struct ConvVariant {
   Layout layout;
   ConvFn* fn;
   FinishFn* finish;
-  int strip_rows;   // what the weights must be packed for
-  int tile_pixels;  // a multiple of the widest tile the registers hold
-  int tile_more;    // a remainder of so many pixels joins the tile before it
+  int strip_rows;  // what the weights must be packed for
   IsaSet needs;
 };
 

@@ -16,30 +16,21 @@ struct Epilogue {
   float high;
 };
 
-// y[row, p] = epilogue(sum over kept k of w[row, k] * x[k - k_begin, p], bias[row],
-// residual[row, p]) for strips [strip_begin, strip_end) and 0 <= p < pixels, where k runs over
-// [k_begin, k_end) only: columns may be worked off in ranges, one call each, and between calls
-// y holds the sums so far.
+// y[row, p] = sum over kept k of w[row, k] * x[k, p] for strips [strip_begin, strip_end) and
+// 0 <= p < pixels.
 //
 // Sums start at 0 and run over the strip's columns in their order with fused multiply-add, so
-// all variants store the same bits, whatever the tile and the ranges. Only the elements named
-// here are read. y aliases neither x nor residual.
+// all variants store the same bits, whatever the tile. Only the elements named here are read.
+// y does not alias x.
 struct ConvArgs {
   StripView w;
   int32_t strip_begin;
   int32_t strip_end;
-  int32_t k_begin;
-  int32_t k_end;
-  bool first;  // start at 0 instead of at y
-  bool last;   // apply the epilogue
   const float* x;
   int64_t x_stride;  // between rows of x, in elements
   int64_t pixels;
   float* y;
-  int64_t y_stride;       // between rows of y and of residual
-  const float* bias;      // [rows of w] or null
-  const float* residual;  // like y, or null
-  Epilogue epilogue;
+  int64_t y_stride;  // between rows of y
 };
 
 using ConvFn = void(const ConvArgs&);

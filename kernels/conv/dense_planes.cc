@@ -23,8 +23,8 @@ void FetchNext(const FillArgs& args, int64_t ahead) {
 
 }  // namespace
 
-DensePlanes::DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes,
-                         int64_t tail_places)
+DensePlanes::DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t tail_places,
+                         int64_t band_bytes)
     : shape_(shape),
       band_bytes_(band_bytes),
       fill_(Pick(FillVariants()).fn),

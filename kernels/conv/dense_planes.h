@@ -19,11 +19,11 @@ namespace coexec::kernels {
 // its own and there is none.
 class DensePlanes {
  public:
-  // places: how many positions a vector holds. The planes of a band take about band_bytes: they
-  // should stay in a core's second-level cache, by default beside the weights of a strip.
-  // tail_places: past whole vectors so many cost next to nothing.
-  DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t band_bytes = 256 << 10,
-              int64_t tail_places = 0);
+  // vector_places: how many positions a vector holds. tail_places: past whole vectors so many cost
+  // next to nothing. The planes of a band take about band_bytes: they should stay in a core's
+  // second-level cache, by default beside the weights of a strip.
+  DensePlanes(const ConvShape& shape, int64_t vector_places, int64_t tail_places = 0,
+              int64_t band_bytes = 256 << 10);
 
   int64_t bands() const { return bands_; }
   int64_t row_begin(int64_t band) const { return band * band_rows_; }

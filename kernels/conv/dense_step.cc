@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/base/round_up.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_step.h"
 #include "kernels/conv/dense.h"
@@ -16,7 +17,6 @@ namespace {
 constexpr int64_t kWeightBytes = 512 << 10;
 constexpr int64_t kPanelBytes = 64 << 10;
 constexpr int64_t kLargePanelBytes = 512 << 10;
-constexpr int64_t kBandBytes = 256 << 10;
 // Copying pixels into a panel pays when more rows than these read each of them, or than
 // DenseVariant::panel_rows where every channel begins with a quarter of a cache line.
 constexpr int64_t kPanelRows = 8;
@@ -24,8 +24,6 @@ constexpr int64_t kPanelRows = 8;
 constexpr int64_t kThreadFlops = 200'000;
 
 bool ReadsInPlace(const ConvShape& s) { return ReadsImage(s) && s.in_d == 1 && s.out_d == 1; }
-
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // Dense convolution, a band of an output slice at a time. An image that needs padding, has a
 // stride or slices is copied into planes (DensePlanes). One that needs neither is
@@ -67,7 +65,7 @@ class DenseStep final : public Step {
       band_pixels_ = (tiles + bands_ - 1) / bands_ * tile_places_;
       bands_ = std::max<int64_t>(1, RoundUp(pixels, band_pixels_) / band_pixels_);
     } else {
-      planes_.emplace(shape, variant_.tile_places / 3, kBandBytes, variant_.tail_places);
+      planes_.emplace(shape, variant_.tile_places / 3, variant_.tail_places);
       bands_ = planes_->bands();
     }
   }

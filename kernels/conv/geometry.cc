@@ -1,7 +1,6 @@
 #include "kernels/conv/geometry.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
@@ -15,8 +14,6 @@ namespace {
 
 // Strides, dilations and pads beyond this serve no image, and could pass an int64 when multiplied.
 constexpr int64_t kAttributeMax = 1 << 20;
-// The planes of a band should stay in a core's second-level cache beside what else is read.
-constexpr int64_t kBandBytes = 256 << 10;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 void Require(bool condition, const StepSpec& spec, const char* what) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/base/round_up.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_step.h"
 #include "kernels/conv/dense_planes.h"
@@ -19,8 +20,6 @@ constexpr int64_t kSumBytes = 16 << 10;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
 
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 // A band of the padded image is copied into planes (DensePlanes) in which a tap is a constant
 // offset. A block of filters goes over a band in turns of as many places as the first-level cache
 // has room for sums. Threads take whole bands of whole blocks.
@@ -30,7 +29,7 @@ class PatternStep final : public Step {
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(PickPattern()),
-        planes_(shape, variant_.tile_places, kBandBytes),
+        planes_(shape, variant_.tile_places, 0, kBandBytes),
         weights_(spec.constants[1]->Packed<const PatternMatrix>(
             "conv/pattern",
             [&] {
@@ -71,10 +70,7 @@ class PatternStep final : public Step {
   }
 
  private:
-  // Tiles are read whole: past the last place there is room for one.
-  int64_t planes_bytes() const {
-    return RoundUp(planes_.scratch_bytes() + (variant_.tile_places + kLine) * kFloat, 64);
-  }
+  int64_t planes_bytes() const { return RoundUp(planes_.scratch_bytes(), 64); }
   int64_t part_bytes() const {
     return planes_bytes() + weights_->block_filters() * sums_stride_ * kFloat;
   }

@@ -22,16 +22,12 @@ void RunStrip(const ConvArgs& a, const Strip& strip) {
     const int32_t row = a.w.row_of[strip.first + r];
     const float* values = a.w.values + strip.values;
     for (int64_t p = 0; p < a.pixels; ++p) {
-      const int64_t at = row * a.y_stride + p;
-      float sum = a.first ? 0.0f : a.y[at];
+      float sum = 0.0f;
       for (int32_t i = 0; i < strip.count; ++i) {
         const int32_t k = a.w.columns == nullptr ? i : a.w.columns[strip.columns + i];
-        if (k < a.k_begin || k >= a.k_end) continue;
-        sum = std::fma(values[i * strip.rows + r], a.x[(k - a.k_begin) * a.x_stride + p], sum);
+        sum = std::fma(values[i * strip.rows + r], a.x[k * a.x_stride + p], sum);
       }
-      a.y[at] = !a.last ? sum
-                        : Finish(sum, a.bias == nullptr ? nullptr : a.bias + row,
-                                 a.residual == nullptr ? nullptr : a.residual + at, a.epilogue);
+      a.y[row * a.y_stride + p] = sum;
     }
   }
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/base/round_up.h"
+
 namespace coexec::kernels {
 namespace {
 
@@ -18,8 +20,6 @@ constexpr int kShares = 8;
 constexpr int64_t kSharePixels = 192;
 
 constexpr int64_t kFloat = sizeof(float);
-
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // One matrix per group, made by `make(rows, columns, w)`.
 template <typename Matrix, typename Make>

@@ -22,8 +22,6 @@ struct Share {
 // block of pixels.
 class BcrForm {
  public:
-  // May the output lie in the residual's memory? A sum is stored once, after its residual is read.
-  static constexpr bool kOverResidual = true;
   // offsets: where each column of the weights begins.
   BcrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets);
 
@@ -45,7 +43,6 @@ class BcrForm {
 
 class CsrForm {
  public:
-  static constexpr bool kOverResidual = true;
   CsrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets);
 
   const char* kernel() const { return variant_.name; }

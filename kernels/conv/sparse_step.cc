@@ -34,7 +34,8 @@ class SparseConvStep final : public Step {
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {}
 
-  bool in_place(int i) const override { return Form::kOverResidual && i == 3; }
+  // The output may lie over the residual: a sum is stored once, after its residual is read.
+  bool in_place(int i) const override { return i == 3 && has_residual_; }
 
   std::string kernel() const override { return form_.kernel(); }
 

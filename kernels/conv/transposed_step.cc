@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 #include <numeric>
 
 #include "kernels/conv/conv.h"
@@ -62,14 +61,11 @@ class ConvTransposeStep final : public Step {
     args.strip_end = last == s.group_out()
                          ? w.strip_count
                          : static_cast<int32_t>(last * s.taps() / variant_.strip_rows);
-    args.k_end = static_cast<int32_t>(s.group_in());
-    args.first = args.last = true;
     args.x = context.in<float>(0) + (image * s.in_channels + group * s.group_in()) * s.in_pixels();
     args.x_stride = args.pixels = s.in_pixels();
     // The rows of a chunk begin at first * taps; scratch holds that row first.
     args.y = scratch - first * s.taps() * s.in_pixels();
     args.y_stride = s.in_pixels();
-    args.epilogue = kNothing;
     variant_.fn(args);
     float* lines = scratch + contribution_floats();
     for (int64_t m = first; m < last; ++m) {
@@ -117,9 +113,6 @@ class ConvTransposeStep final : public Step {
     }
   }
 
-  static constexpr Epilogue kNothing{UnaryOp::kIdentity, 0.0f, 0.0f,
-                                     -std::numeric_limits<float>::infinity(),
-                                     std::numeric_limits<float>::infinity()};
   ConvShape shape_;
   Epilogue epilogue_;
   const ConvVariant& variant_;

@@ -22,24 +22,21 @@ namespace {
 
 constexpr auto kConv = BuiltRows([] {
   return std::to_array<ConvVariant>({
-      {"conv_f32_dense_avx512", Layout::kDense, conv_f32_dense_avx512, conv_finish_avx512, 8, 48,
-       16, kAvx2Fma | kAvx512},
-      {"conv_f32_bcr_avx512", Layout::kBcr, conv_f32_bcr_avx512, conv_finish_avx512, 8, 48, 16,
+      {"conv_f32_dense_avx512", Layout::kDense, conv_f32_dense_avx512, conv_finish_avx512, 8,
        kAvx2Fma | kAvx512},
-      {"conv_f32_csr_avx512", Layout::kCsr, conv_f32_csr_avx512, conv_finish_avx512, 1, 128, 0,
+      {"conv_f32_bcr_avx512", Layout::kBcr, conv_f32_bcr_avx512, conv_finish_avx512, 8,
        kAvx2Fma | kAvx512},
-      {"conv_f32_dense_avx2", Layout::kDense, conv_f32_dense_avx2, conv_finish_avx2, 4, 48, 16,
-       kAvx2Fma},
-      {"conv_f32_bcr_avx2", Layout::kBcr, conv_f32_bcr_avx2, conv_finish_avx2, 4, 48, 16, kAvx2Fma},
-      {"conv_f32_csr_avx2", Layout::kCsr, conv_f32_csr_avx2, conv_finish_avx2, 1, 128, 0, kAvx2Fma},
-      {"conv_f32_dense_neon", Layout::kDense, conv_f32_dense_neon, conv_finish_neon, 8, 48, 16,
-       kNeon},
-      {"conv_f32_bcr_neon", Layout::kBcr, conv_f32_bcr_neon, conv_finish_neon, 8, 48, 16, kNeon},
-      {"conv_f32_csr_neon", Layout::kCsr, conv_f32_csr_neon, conv_finish_neon, 1, 128, 0, kNeon},
-      {"conv_f32_dense_ref", Layout::kDense, conv_f32_dense_ref, conv_finish_ref, 4, 48, 16,
-       kBaseline},
-      {"conv_f32_bcr_ref", Layout::kBcr, conv_f32_bcr_ref, conv_finish_ref, 4, 48, 16, kBaseline},
-      {"conv_f32_csr_ref", Layout::kCsr, conv_f32_csr_ref, conv_finish_ref, 1, 128, 0, kBaseline},
+      {"conv_f32_csr_avx512", Layout::kCsr, conv_f32_csr_avx512, conv_finish_avx512, 1,
+       kAvx2Fma | kAvx512},
+      {"conv_f32_dense_avx2", Layout::kDense, conv_f32_dense_avx2, conv_finish_avx2, 4, kAvx2Fma},
+      {"conv_f32_bcr_avx2", Layout::kBcr, conv_f32_bcr_avx2, conv_finish_avx2, 4, kAvx2Fma},
+      {"conv_f32_csr_avx2", Layout::kCsr, conv_f32_csr_avx2, conv_finish_avx2, 1, kAvx2Fma},
+      {"conv_f32_dense_neon", Layout::kDense, conv_f32_dense_neon, conv_finish_neon, 8, kNeon},
+      {"conv_f32_bcr_neon", Layout::kBcr, conv_f32_bcr_neon, conv_finish_neon, 8, kNeon},
+      {"conv_f32_csr_neon", Layout::kCsr, conv_f32_csr_neon, conv_finish_neon, 1, kNeon},
+      {"conv_f32_dense_ref", Layout::kDense, conv_f32_dense_ref, conv_finish_ref, 4, kBaseline},
+      {"conv_f32_bcr_ref", Layout::kBcr, conv_f32_bcr_ref, conv_finish_ref, 4, kBaseline},
+      {"conv_f32_csr_ref", Layout::kCsr, conv_f32_csr_ref, conv_finish_ref, 1, kBaseline},
   });
 });
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/base/round_up.h"
 #include "kernels/conv/winograd_args.h"
 
 namespace coexec::kernels {
@@ -24,7 +25,6 @@ constexpr int64_t kWeightBytes = 1 << 20;
 // more than this, the map is too wide.
 constexpr int64_t kRowBytes = 16 << 20;
 
-int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 int64_t Tiles(int64_t pixels, int64_t step) { return (pixels + step - 1) / step; }
 
 // An odd number of cache lines spreads what is that far apart over the cache's sets.

@@ -3,13 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/base/round_up.h"
+
 namespace coexec::kernels {
-namespace {
-
-int64_t RoundUp(int64_t floats) { return (floats + 15) / 16 * 16; }
-
-}  // namespace
-
 // The scratch of one direction.
 struct RecurrentStep::Memory {
   Memory(const RnnShape& s, float* scratch) : next(scratch) {
@@ -22,7 +18,7 @@ struct RecurrentStep::Memory {
   }
   float* Take(int64_t floats) {
     float* taken = next;
-    next += RoundUp(floats);
+    next += RoundUp(floats, 16);
     return taken;
   }
 
