@@ -7,6 +7,7 @@
 #include "kernels/base/activation.h"
 #include "kernels/base/spec_checks.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/gemm_spec.h"
 #include "kernels/gemm/i8.h"
 
 namespace coexec::kernels {
@@ -43,44 +44,25 @@ class GemmI8Step final : public Step {
   float inverse_scale_ = 0.0f;
   float low_ = 0.0f;
   float high_ = 0.0f;
-  int64_t rows_ = 1;
+  int64_t rows_;
   bool bias_;
   bool residual_;
   Activation activation_;
 };
 
-// The operands as an f32 Gemm has them, so that one set of checks holds for both.
-void CheckTypes(const StepSpec& spec) {
-  CheckOperands(spec, 2, 6, 1);
-  std::vector<TensorType> wide(spec.inputs.begin(), spec.inputs.end());
-  wide[1].dtype = DType::kF32;
-  CheckF32("Gemm", {spec.attrs, wide, spec.outputs, spec.constants});
-  const TensorType& x = spec.inputs[0];
-  const TensorType& w = spec.inputs[1];
-  if (w.shape.size() != 2 || x.shape.empty() || x.shape.back() != w.shape[1]) {
-    throw Unsupported("Gemm takes x[..., K] and w[M, K], not " + x.str() + " and " + w.str());
-  }
-  if (w.shape[1] > kI8InputsMax) {
+// What int8 asks for beyond CheckGemm.
+void CheckScales(const StepSpec& spec) {
+  const std::vector<int64_t>& w = spec.inputs[1].shape;
+  if (w[1] > kI8InputsMax) {
     throw Unsupported("Gemm of int8 takes at most " + std::to_string(kI8InputsMax) + " inputs");
   }
-  const std::vector<int64_t> features = {w.shape[0]};
-  if (!spec.has(4) || !spec.has(5) || spec.inputs[4].shape != features ||
+  if (!spec.has(4) || !spec.has(5) || spec.inputs[4].shape != std::vector<int64_t>{w[0]} ||
       spec.inputs[5].shape != std::vector<int64_t>{2}) {
     throw Unsupported("Gemm of int8 takes w_scale[M] and x_scale[2]");
   }
-  for (const size_t i : {size_t{1}, size_t{4}, size_t{5}}) {
-    if (!spec.constants[i]) throw Unsupported("Gemm of int8 needs constant weights and scales");
+  if (!spec.constants[4] || !spec.constants[5]) {
+    throw Unsupported("Gemm of int8 needs constant scales");
   }
-  if (spec.has(2) && spec.inputs[2].elements() != features[0]) {
-    throw Unsupported("Gemm takes a bias of " + std::to_string(features[0]) + " elements, not " +
-                      spec.inputs[2].str());
-  }
-  if (spec.has(3) && spec.inputs[3].shape != spec.outputs[0].shape) {
-    throw Unsupported("Gemm takes a residual of the output's shape, not " + spec.inputs[3].str());
-  }
-  std::vector<int64_t> result = x.shape;
-  result.back() = features[0];
-  CheckOutputShape(spec, 0, result);
 }
 
 GemmI8Step::GemmI8Step(const StepSpec& spec)
@@ -88,9 +70,10 @@ GemmI8Step::GemmI8Step(const StepSpec& spec)
       bias_(spec.has(2)),
       residual_(spec.has(3)),
       activation_(ActivationOf(spec.attrs)) {
-  CheckTypes(spec);
+  CheckOperands(spec, 2, 6, 1);
+  rows_ = CheckGemm(spec);
+  CheckScales(spec);
   const std::vector<int64_t>& shape = spec.inputs[1].shape;
-  for (size_t i = 0; i + 1 < spec.inputs[0].shape.size(); ++i) rows_ *= spec.inputs[0].shape[i];
   packed_ = spec.constants[1]->Packed<const PackedI8>("gemm i8", [&] {
     const std::shared_ptr<const std::byte> w = spec.constants[1]->Dense();
     return std::make_shared<const PackedI8>(

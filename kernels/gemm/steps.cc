@@ -5,6 +5,7 @@
 #include "kernels/base/spec_checks.h"
 #include "kernels/base/step.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/gemm/gemm_spec.h"
 #include "kernels/gemm/i8.h"
 #include "kernels/gemm/matmul.h"
 
@@ -49,30 +50,9 @@ class GemmStep final : public Step {
 GemmStep::GemmStep(const StepSpec& spec)
     : bias_(spec.has(2)), residual_(spec.has(3)), activation_(ActivationOf(spec.attrs)) {
   CheckOperands(spec, 2, 4, 1, {1});
-  std::vector<TensorType> wide(spec.inputs.begin(), spec.inputs.end());
-  if (wide[1].dtype == DType::kBF16) wide[1].dtype = DType::kF32;
-  CheckF32("Gemm", {spec.attrs, wide, spec.outputs, spec.constants});
-  const TensorType& x = spec.inputs[0];
-  const TensorType& w = spec.inputs[1];
-  if (!spec.constants[1]) throw Unsupported("Gemm needs a constant weight");
-  if (w.shape.size() != 2 || x.shape.empty() || x.shape.back() != w.shape[1]) {
-    throw Unsupported("Gemm takes x[..., K] and w[M, K], not " + x.str() + " and " + w.str());
-  }
-  const int64_t features = w.shape[0];
-  const int64_t inputs = w.shape[1];
-  if (bias_ && spec.inputs[2].elements() != features) {
-    throw Unsupported("Gemm takes a bias of " + std::to_string(features) + " elements, not " +
-                      spec.inputs[2].str());
-  }
-  if (residual_ && spec.inputs[3].shape != spec.outputs[0].shape) {
-    throw Unsupported("Gemm takes a residual of the output's shape, not " + spec.inputs[3].str());
-  }
-  std::vector<int64_t> result = x.shape;
-  result.back() = features;
-  CheckOutputShape(spec, 0, result);
-  rows_ = 1;
-  for (size_t i = 0; i + 1 < x.shape.size(); ++i) rows_ *= x.shape[i];
-  packed_ = PackWeight(*spec.constants[1], 0, features, inputs);
+  rows_ = CheckGemm(spec);
+  const std::vector<int64_t>& shape = spec.inputs[1].shape;
+  packed_ = PackWeight(*spec.constants[1], 0, shape[0], shape[1]);
   variant_ = &PickGemm(*packed_);
 }
 
