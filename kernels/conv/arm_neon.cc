@@ -36,6 +36,7 @@ inline vec::F Ordered(vec::F x) { return x; }
 }  // namespace coexec::kernels
 
 #include "kernels/conv/dense.inc"
+#include "kernels/conv/dense_panel.inc"
 #include "kernels/conv/depthwise.inc"
 #include "kernels/conv/fill.inc"
 #include "kernels/conv/strips.inc"

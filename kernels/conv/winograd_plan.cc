@@ -32,7 +32,7 @@ int64_t OddLines(int64_t n) { return (RoundUp(n, kLineFloats) / kLineFloats | 1)
 
 }  // namespace
 
-int WinogradStep(const ConvShape& s) {
+int WinogradTile(const ConvShape& s) {
   const bool fits = s.groups == 1 && s.in_d == 1 && s.out_d == 1 && s.kernel_d == 1 &&
                     s.pad_front == 0 && s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 &&
                     s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;

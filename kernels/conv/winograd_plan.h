@@ -7,7 +7,7 @@ namespace coexec::kernels {
 
 // The step of Winograd's tiles that a dense convolution should have, or 0: leave it to sums over
 // pixels. Depends on the shape of one image only, so that a batch and its images get equal bits.
-int WinogradStep(const ConvShape& shape);
+int WinogradTile(const ConvShape& shape);
 
 // How the tiles of one image are worked off: a band of whole rows of tiles at a time, whose
 // transformed inputs and products lie in scratch. Sizes count elements.

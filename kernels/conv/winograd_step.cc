@@ -14,9 +14,9 @@ constexpr int64_t kThreadFlops = 200'000;
 // A dense 3x3 convolution by Winograd's minimal filtering, a band of tiles at a time: its input
 // is transformed channel by channel, every place of the transformed tiles is a matrix product,
 // and outputs are transformed back row by row.
-class WinogradStepRun final : public Step {
+class WinogradStep final : public Step {
  public:
-  WinogradStepRun(const StepSpec& spec, const ConvShape& shape, int step)
+  WinogradStep(const StepSpec& spec, const ConvShape& shape, int step)
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(PickWinograd()),
@@ -176,8 +176,8 @@ class WinogradStepRun final : public Step {
 
 std::unique_ptr<Step> MakeWinograd(const StepSpec& spec) {
   const ConvShape shape = ReadConvShape(spec, false);
-  const int step = WinogradStep(shape);
-  return step == 0 ? nullptr : std::make_unique<WinogradStepRun>(spec, shape, step);
+  const int step = WinogradTile(shape);
+  return step == 0 ? nullptr : std::make_unique<WinogradStep>(spec, shape, step);
 }
 
 }  // namespace coexec::kernels

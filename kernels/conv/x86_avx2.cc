@@ -36,6 +36,7 @@ inline vec::F Join(const float* a, const float* b) {
 }  // namespace coexec::kernels
 
 #include "kernels/conv/dense.inc"
+#include "kernels/conv/dense_panel.inc"
 #include "kernels/conv/dense_tail.inc"
 #include "kernels/conv/depthwise.inc"
 #include "kernels/conv/fill.inc"

@@ -18,7 +18,7 @@ struct PackedWeight {
 };
 
 // Rows [begin, begin + features) of `weight` read as a matrix of rows of `inputs` elements,
-// packed for its layout. Held by the constant: equal requests share one form. A bcr or csr
+// packed for its layout. Held by the constant: equal requests share one form. A sparse
 // weight with 2^16 inputs or more is packed dense, and so is an nm weight that does not fit;
 // one of bf16 is packed as f32 in the layouts that have no bf16 form.
 std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t begin,

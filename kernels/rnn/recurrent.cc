@@ -6,6 +6,7 @@
 #include "kernels/base/round_up.h"
 
 namespace coexec::kernels {
+
 // The scratch of one direction.
 struct RecurrentStep::Memory {
   Memory(const RnnShape& s, float* scratch) : next(scratch) {
