@@ -30,7 +30,7 @@ class DepthwiseStep final : public Step {
             "dense", [&] { return spec.constants[1]->Dense(); })),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)),
-        zeros_(static_cast<size_t>(shape.in_w)) {
+        zeros_(static_cast<size_t>(shape.in_w) + 1) {  // an address even for an empty row
     const ConvShape& s = shape_;
     CheckOffsets({s.in_h, s.in_w});
     args_.in_rows = s.in_h, args_.in_columns = s.in_w;
