@@ -1,5 +1,6 @@
 #include "kernels/attention/attention.h"
 #include "kernels/base/built_rows.h"
+#include "kernels/base/variant.h"
 
 namespace coexec::kernels {
 
@@ -25,11 +26,6 @@ constexpr auto kVariants = BuiltRows([] {
 
 std::span<const AttentionVariant> AttentionVariants() { return kVariants; }
 
-const AttentionVariant& PickAttention(IsaSet host) {
-  for (const AttentionVariant& variant : kVariants) {
-    if ((variant.needs & ~host) == 0) return variant;
-  }
-  __builtin_unreachable();  // the reference needs nothing
-}
+const AttentionVariant& PickAttention(IsaSet host) { return Pick(AttentionVariants(), host); }
 
 }  // namespace coexec::kernels

@@ -15,13 +15,13 @@ struct Variant {
   IsaSet needs;
 };
 
-// The first variant that `host` can run.
-template <typename Fn>
-const Variant<Fn>& Pick(std::span<const Variant<Fn>> variants, IsaSet host = HostIsa()) {
-  for (const Variant<Fn>& variant : variants) {
+// The first row of a family's table, of Variant or a type of its own, that `host` can run.
+template <typename Row>
+const Row& Pick(std::span<const Row> variants, IsaSet host = HostIsa()) {
+  for (const Row& variant : variants) {
     if ((variant.needs & ~host) == 0) return variant;
   }
-  __builtin_unreachable();
+  __builtin_unreachable();  // the reference needs nothing
 }
 
 // A label such as "relu_f32_dense_avx512" for a kernel that serves several ops.

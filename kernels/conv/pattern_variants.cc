@@ -1,4 +1,5 @@
 #include "kernels/base/built_rows.h"
+#include "kernels/base/variant.h"
 #include "kernels/conv/pattern.h"
 
 namespace coexec::kernels {
@@ -24,11 +25,6 @@ constexpr auto kPattern = BuiltRows([] {
 
 std::span<const PatternVariant> PatternVariants() { return kPattern; }
 
-const PatternVariant& PickPattern(IsaSet host) {
-  for (const PatternVariant& v : kPattern) {
-    if ((v.needs & ~host) == 0) return v;
-  }
-  __builtin_unreachable();  // the reference needs nothing
-}
+const PatternVariant& PickPattern(IsaSet host) { return Pick(PatternVariants(), host); }
 
 }  // namespace coexec::kernels

@@ -28,13 +28,4 @@ struct CsrVariant {
 std::span<const BcrVariant> BcrVariants();
 std::span<const CsrVariant> CsrVariants();
 
-// The first variant that `host` can run.
-template <typename V>
-const V& PickSparse(std::span<const V> variants, IsaSet host = HostIsa()) {
-  for (const V& variant : variants) {
-    if ((variant.needs & ~host) == 0) return variant;
-  }
-  __builtin_unreachable();  // the reference needs nothing
-}
-
 }  // namespace coexec::kernels

@@ -43,7 +43,7 @@ std::shared_ptr<const std::vector<Matrix>> PackGroups(const Constant& weights,
 
 BcrForm::BcrForm(const Constant& weights, const ConvShape& shape,
                  const std::vector<int32_t>& offsets)
-    : variant_(PickSparse(BcrVariants())) {
+    : variant_(Pick(BcrVariants())) {
   const int rows = variant_.strip_rows;
   groups_ =
       PackGroups<StripMatrix>(weights, "conv/bcr/rows" + std::to_string(rows), shape,
@@ -72,7 +72,7 @@ void BcrForm::Run(const SparseArgs& args, const Share& share, float* /*panel*/) 
 
 CsrForm::CsrForm(const Constant& weights, const ConvShape& shape,
                  const std::vector<int32_t>& offsets)
-    : variant_(PickSparse(CsrVariants())),
+    : variant_(Pick(CsrVariants())),
       offsets_(offsets),
       rows_(std::max<int64_t>(1, shape.group_out())) {
   const int64_t vector = variant_.vector_pixels;

@@ -149,7 +149,7 @@ void TestCsr() {
 void TestLayoutsAgree() {
   for (int round = 0; round < 20; ++round) {
     Case c(RandomInt(1, 100));
-    CHECK(Same(c.RunBcr(PickSparse(BcrVariants()), 4), c.RunCsr(CsrVariants().back(), 16, 1)), "%d",
+    CHECK(Same(c.RunBcr(Pick(BcrVariants()), 4), c.RunCsr(CsrVariants().back(), 16, 1)), "%d",
           round);
   }
 }

@@ -84,12 +84,7 @@ std::span<const ConvVariant> ConvVariants() { return kConv; }
 std::span<const Variant<DepthwiseFn>> DepthwiseVariants() { return kDepthwise; }
 std::span<const Variant<FillFn>> FillVariants() { return kFill; }
 
-const DenseVariant& PickDense(IsaSet host) {
-  for (const DenseVariant& v : kDense) {
-    if ((v.needs & ~host) == 0) return v;
-  }
-  __builtin_unreachable();
-}
+const DenseVariant& PickDense(IsaSet host) { return Pick(DenseVariants(), host); }
 
 const ConvVariant& PickConv(Layout layout, IsaSet host) {
   for (const ConvVariant& v : kConv) {

@@ -1,4 +1,5 @@
 #include "kernels/base/built_rows.h"
+#include "kernels/base/variant.h"
 #include "kernels/conv/winograd.h"
 
 namespace coexec::kernels {
@@ -30,11 +31,6 @@ constexpr auto kWinograd = BuiltRows([] {
 
 std::span<const WinogradVariant> WinogradVariants() { return kWinograd; }
 
-const WinogradVariant& PickWinograd(IsaSet host) {
-  for (const WinogradVariant& v : kWinograd) {
-    if ((v.needs & ~host) == 0) return v;
-  }
-  __builtin_unreachable();  // the reference needs nothing
-}
+const WinogradVariant& PickWinograd(IsaSet host) { return Pick(WinogradVariants(), host); }
 
 }  // namespace coexec::kernels

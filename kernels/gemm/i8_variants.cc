@@ -1,6 +1,5 @@
-#include <algorithm>
-
 #include "kernels/base/built_rows.h"
+#include "kernels/base/variant.h"
 #include "kernels/gemm/i8.h"
 
 namespace coexec::kernels {
@@ -21,9 +20,6 @@ constexpr auto kVariants = BuiltRows([] {
 
 std::span<const GemmI8Variant> GemmI8Variants() { return kVariants; }
 
-const GemmI8Variant& PickGemmI8(IsaSet host) {
-  return *std::find_if(kVariants.begin(), kVariants.end(),
-                       [&](const GemmI8Variant& variant) { return (variant.needs & ~host) == 0; });
-}
+const GemmI8Variant& PickGemmI8(IsaSet host) { return Pick(GemmI8Variants(), host); }
 
 }  // namespace coexec::kernels
