@@ -117,7 +117,7 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
             report.pruned = [str(one) for one in decompose(graph, options.basis)]
     if options.prune or options.target:
         with _timed(report, "prune"):
-            report.pruned += _prune(graph, options)
+            _prune(graph, options, report)
     if options.dtype != "f32":
         with _timed(report, "type"):
             _quantize(graph, options, report)
@@ -277,14 +277,16 @@ def _refused_by_kernels(graph: Graph, kernels: Kernels) -> str:
     return ""
 
 
-def _prune(graph: Graph, options: CompileOptions) -> list[str]:
+def _prune(graph: Graph, options: CompileOptions, report: CompileReport) -> None:
     if options.trade_off:
         refuse_without_matplotlib()
     examples = read_calibration(options.calibration, graph) if options.calibration else []
     done = prune(graph, options.prune, examples, GraphRunner(), options.reconstruct, options.target)
     if options.trade_off and done.taken:
         draw_trade_off(done.frontier, done.taken, options.trade_off)
-    return done.lines()
+    report.pruned += done.lines()
+    if done.density == 1.0:
+        report.warnings.append("no weight was pruned: the report has a reason for each")
 
 
 def _quantize(graph: Graph, options: CompileOptions, report: CompileReport) -> None:

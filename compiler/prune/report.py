@@ -37,11 +37,15 @@ class PrunedWeight:
         return self.energy_left / self.energy if self.energy else 1.0
 
     def __str__(self) -> str:
-        error = "" if self.error is None else f", reconstructed to error {self.error:.3g}"
+        # What is reconstructed is refitted, so its energy is no share of what it was.
+        how = (
+            f"energy kept {self.kept_energy:.3f}"
+            if self.error is None
+            else f"reconstructed to error {self.error:.3g}"
+        )
         return (
             f"{self.layer}.{self.operand}: {self.rule}, {self.weights} weights, density "
-            f"{self.density:.3f}, energy kept {self.kept_energy:.3f}{error}"
-            + (f" ({self.note})" if self.note else "")
+            f"{self.density:.3f}, {how}" + (f" ({self.note})" if self.note else "")
         )
 
 
@@ -69,7 +73,9 @@ class PruneReport:
     def lines(self) -> list[str]:
         """The report as text: a line per weight, then the totals."""
         error = "" if self.output_error is None else f", output error {self.output_error:.3g}"
-        total = f"total: density {self.density:.3f}, energy kept {self.kept_energy:.3f}{error}"
+        refitted = any(w.error is not None for w in self.weights)
+        energy = "" if refitted else f", energy kept {self.kept_energy:.3f}"
+        total = f"total: density {self.density:.3f}{energy}{error}"
         curve = [] if self.taken is None else table(self.frontier, self.taken)
         return [*map(str, self.weights), *curve, total]
 

@@ -127,6 +127,7 @@ std::vector<double> RunSegment(const Segment& segment, const std::vector<ConstBy
 }  // namespace
 
 NB_MODULE(_kernels, m) {
+  nb::set_leak_warnings(false);  // steps may live until the process ends
   nb::exception<Unsupported>(m, "UnsupportedLayerError", PyExc_ValueError);
 
   // Objects that C++ shares derive from enable_shared_from_this, so that the engine's threads

@@ -61,6 +61,7 @@ def save(program: program_pb2.Program, constants: list[StoredConstant], target: 
             weights_sha256=_sha256(building / _WEIGHTS),
         )
         (building / _PROGRAM).write_bytes(envelope.SerializeToString())
+        shutil.copymode(building / _PROGRAM, building / _WEIGHTS)  # whoever reads one, reads both
         building.chmod(0o755)
         _put_in_place(building, target)
     except BaseException:
