@@ -5,10 +5,9 @@
 
 namespace coexec::kernels {
 
-// The filters whose kernels on one input channel keep the same taps.
-struct PatternGroup {
-  uint8_t channel;  // from the block's first
-  uint8_t pattern;  // an index into PatternArgs::taps
+// The filters whose kernels on one input channel keep the same taps: where these four begin.
+struct PatternTaps {
+  int32_t offsets[4];
 };
 
 // `groups` groups of `kernels` kernels each: equal counts side by side, so that the loop over
@@ -18,13 +17,8 @@ struct PatternRun {
   int32_t kernels;
 };
 
-// Where a pattern's taps lie, from the channel's first place.
-struct PatternTaps {
-  int32_t offsets[4];
-};
-
-// sums[row * sums_stride + p] += sum over the row's kernels and their four taps of
-// value * x[channel * channel_stride + tap + p] for the rows of the runs and 0 <= p < places.
+// sums[row + p] += sum over the row's kernels and their four taps of value * x[tap + p] for the
+// rows of the runs and 0 <= p < places.
 //
 // A row's sum runs over its kernels and their taps in their order with fused multiply-add, so all
 // variants store the same bits. x is read and sums written for whole vectors, so up to the next
@@ -32,15 +26,12 @@ struct PatternTaps {
 struct PatternArgs {
   const PatternRun* runs;
   int32_t run_count;
-  const PatternGroup* groups;  // of the runs, one after the other
-  const uint8_t* rows;         // of the groups' kernels
-  const float* values;         // [kernels][4]
-  const PatternTaps* taps;     // of the patterns
+  const PatternTaps* groups;  // of the runs, one after the other
+  const uint16_t* rows;       // of the groups' kernels: where their filters' sums begin
+  const float* values;        // [kernels][4]
   const float* x;
-  int64_t channel_stride;
   int64_t places;
   float* sums;
-  int64_t sums_stride;
 };
 
 using PatternFn = void(const PatternArgs&);

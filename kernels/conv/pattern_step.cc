@@ -12,11 +12,8 @@ namespace coexec::kernels {
 namespace {
 
 constexpr int64_t kFloat = sizeof(float);
-constexpr int64_t kLine = 16;  // floats of a cache line
 // The planes of a band should stay in a core's second-level cache; weights only pass through.
 constexpr int64_t kBandBytes = 384 << 10;
-// The sums of a turn should stay in a core's first-level cache beside the pixels.
-constexpr int64_t kSumBytes = 16 << 10;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
 
@@ -31,24 +28,23 @@ class PatternStep final : public Step {
         variant_(PickPattern()),
         planes_(shape, variant_.tile_places, 0, kBandBytes),
         weights_(spec.constants[1]->Packed<const PatternMatrix>(
-            "conv/pattern",
+            "conv/pattern/tile" + std::to_string(variant_.tile_places),
             [&] {
               const auto dense = spec.constants[1]->Dense();
               return std::make_shared<PatternMatrix>(shape.out_channels, shape.in_channels,
-                                                     reinterpret_cast<const float*>(dense.get()));
+                                                     reinterpret_cast<const float*>(dense.get()),
+                                                     variant_.tile_places);
             })),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {
     const std::vector<int32_t>& offsets = planes_.offsets();
-    for (const auto& pattern : weights_->patterns()) {
+    for (const auto& [channel, pattern] : weights_->groups()) {
       PatternTaps& taps = taps_.emplace_back();
-      for (size_t t = 0; t < 4; ++t) taps.offsets[t] = offsets[pattern[t]];
+      for (size_t t = 0; t < 4; ++t) {
+        taps.offsets[t] = offsets[static_cast<size_t>(channel * PatternMatrix::kTaps) +
+                                  weights_->patterns()[pattern][t]];
+      }
     }
-    channel_stride_ = shape.in_channels == 1 ? 0 : offsets[PatternMatrix::kTaps] - offsets[0];
-    const int64_t tile = variant_.tile_places;
-    const int64_t tile_bytes = std::max<int64_t>(1, weights_->block_filters()) * tile * kFloat;
-    turn_places_ = std::max<int64_t>(1, kSumBytes / tile_bytes) * tile;
-    sums_stride_ = RoundUp(turn_places_, kLine);
   }
 
   std::string kernel() const override { return variant_.name; }
@@ -72,7 +68,7 @@ class PatternStep final : public Step {
  private:
   int64_t planes_bytes() const { return RoundUp(planes_.scratch_bytes(), 64); }
   int64_t part_bytes() const {
-    return planes_bytes() + weights_->block_filters() * sums_stride_ * kFloat;
+    return planes_bytes() + weights_->block_filters() * weights_->sums_stride() * kFloat;
   }
 
   // `band` counts over all images.
@@ -87,17 +83,15 @@ class PatternStep final : public Step {
     const int64_t rows = planes_.row_end(in_image) - planes_.row_begin(in_image);
     const int64_t places = rows * planes_.pitch() - (planes_.pitch() - shape_.out_w);
     const int64_t filters = weights_->block_begin(block + 1) - weights_->block_begin(block);
+    const int64_t turn_places = weights_->sums_stride();
     PatternArgs args{};
-    args.taps = taps_.data();
-    args.channel_stride = channel_stride_;
     args.sums = planes + planes_bytes() / kFloat;
-    args.sums_stride = sums_stride_;
-    for (int64_t first = 0; first < places; first += turn_places_) {
-      args.places = std::min(turn_places_, places - first);
-      std::memset(args.sums, 0, static_cast<size_t>(filters * sums_stride_ * kFloat));
+    for (int64_t first = 0; first < places; first += turn_places) {
+      args.x = planes + first;
+      args.places = std::min(turn_places, places - first);
+      std::memset(args.sums, 0, static_cast<size_t>(filters * turn_places * kFloat));
       for (int64_t range = 0; range < weights_->ranges(); ++range) {
-        args.x = planes + first + range * PatternMatrix::kRangeChannels * channel_stride_;
-        weights_->SetPart(block, range, args);
+        weights_->SetPart(block, range, taps_.data(), args);
         variant_.fn(args);
       }
       Finish(context, band, block, first, args);
@@ -114,7 +108,7 @@ class PatternStep final : public Step {
     const int64_t origin = (image * shape_.out_channels + begin) * shape_.out_pixels() +
                            planes_.row_begin(band % planes_.bands()) * shape_.out_w;
     PatternFinishArgs finish{};
-    finish.sums_stride = sums_stride_, finish.pitch = pitch;
+    finish.sums_stride = weights_->sums_stride(), finish.pitch = pitch;
     finish.filters = weights_->block_begin(block + 1) - begin;
     finish.bias = has_bias_ ? context.in<float>(2) + begin : nullptr;
     finish.y_stride = shape_.out_pixels(), finish.y_pitch = shape_.out_w;
@@ -141,10 +135,7 @@ class PatternStep final : public Step {
   std::shared_ptr<const PatternMatrix> weights_;
   bool has_bias_;
   bool has_residual_;
-  std::vector<PatternTaps> taps_;
-  int64_t channel_stride_;
-  int64_t turn_places_;
-  int64_t sums_stride_;
+  std::vector<PatternTaps> taps_;  // of the weights' groups
 };
 
 }  // namespace

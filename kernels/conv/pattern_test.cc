@@ -46,38 +46,44 @@ double Expected(const float* w, const float* x, int64_t channels, int64_t places
   return sum;
 }
 
-// Taps are where the columns of a matrix [channels * 9, stride] begin.
-void TestVariants(int64_t filters, int64_t places) {
+// Taps are where the columns of a matrix [channels * 9, stride] begin. The places are taken in
+// turns of as many as the sums of a filter have room for.
+void TestVariants(int64_t filters, int64_t places, int64_t tile_places) {
   const int64_t channels = RandomInt(1, 3 * PatternMatrix::kRangeChannels);
   const auto w = RandomWeights(filters * channels);
-  const PatternMatrix matrix(filters, channels, w.get());
+  const PatternMatrix matrix(filters, channels, w.get(), tile_places);
+  const int64_t turn = matrix.sums_stride();
   const int64_t stride = (places + 15) / 16 * 16;
   std::vector<PatternTaps> taps;
-  for (const auto& pattern : matrix.patterns()) {
+  for (const auto& [channel, pattern] : matrix.groups()) {
     PatternTaps& offsets = taps.emplace_back();
-    for (size_t t = 0; t < 4; ++t) offsets.offsets[t] = static_cast<int32_t>(pattern[t] * stride);
+    for (size_t t = 0; t < 4; ++t) {
+      const int64_t column = channel * PatternMatrix::kTaps + matrix.patterns()[pattern][t];
+      offsets.offsets[t] = static_cast<int32_t>(column * stride);
+    }
   }
-  const int64_t channel_stride = PatternMatrix::kTaps * stride;
-  const auto x = RandomFloats(channels * channel_stride, 0.2);
+  const auto x = RandomFloats(channels * PatternMatrix::kTaps * stride, 0.2);
   const auto run = [&](const PatternVariant& variant) {
-    std::vector<float> sums(static_cast<size_t>(filters * stride));
+    std::vector<float> all(static_cast<size_t>(filters * stride));
     PatternArgs args{};
-    args.taps = taps.data();
-    args.channel_stride = channel_stride;
-    args.places = places;
-    args.sums_stride = stride;
-    for (int64_t block = 0; block < matrix.blocks(); ++block) {
-      args.sums = sums.data() + matrix.block_begin(block) * stride;
-      for (int64_t range = 0; range < matrix.ranges(); ++range) {
-        args.x = x.get() + range * PatternMatrix::kRangeChannels * channel_stride;
-        matrix.SetPart(block, range, args);
-        variant.fn(args);
+    for (int64_t first = 0; first < places; first += turn) {
+      args.x = x.get() + first;
+      args.places = std::min(turn, places - first);
+      for (int64_t block = 0; block < matrix.blocks(); ++block) {
+        const int64_t begin = matrix.block_begin(block), end = matrix.block_begin(block + 1);
+        std::vector<float> sums(static_cast<size_t>((end - begin) * turn));
+        args.sums = sums.data();
+        for (int64_t range = 0; range < matrix.ranges(); ++range) {
+          matrix.SetPart(block, range, taps.data(), args);
+          variant.fn(args);
+        }
+        for (int64_t m = begin; m < end; ++m) {
+          std::copy_n(sums.begin() + (m - begin) * turn, args.places,
+                      all.begin() + m * stride + first);
+        }
       }
     }
-    for (int64_t m = 0; m < filters; ++m) {  // what is beyond the places counts for nothing
-      std::fill(sums.begin() + m * stride + places, sums.begin() + (m + 1) * stride, 0.0f);
-    }
-    return sums;
+    return all;
   };
   const std::vector<float> expected = run(PatternVariants().back());
   for (int64_t i = 0; i < filters * stride; ++i) {
@@ -130,13 +136,13 @@ void TestPacking() {
   for (const int t : {0, 1, 4, 5}) w[t] = 1.0f;
   for (const int t : {1, 4}) w[9 + t] = 2.0f;
   for (const int t : {3, 4, 5, 8}) w[27 + t] = 3.0f;
-  const PatternMatrix matrix(2, 2, w);
+  const PatternMatrix matrix(2, 2, w, 8);
   CHECK(matrix.kernels() == 3, "%lld kernels", static_cast<long long>(matrix.kernels()));
   CHECK(matrix.patterns().size() == 2, "%zu patterns", matrix.patterns().size());
   w[9 + 6] = w[9 + 7] = w[9 + 8] = 1.0f;
   std::string reason;
   try {
-    PatternMatrix(2, 2, w);
+    PatternMatrix(2, 2, w, 8);
   } catch (const std::invalid_argument& error) {
     reason = error.what();
   }
@@ -149,9 +155,12 @@ void TestPacking() {
 int main() {
   using namespace coexec::kernels;
   for (int64_t places = 1; places <= 130; ++places) {
-    TestVariants(coexec::check::RandomInt(1, 20), places);
+    for (const int64_t tile : {24, 48}) {
+      TestVariants(coexec::check::RandomInt(1, 20), places, tile);
+      if (places % 13 == 0) TestVariants(coexec::check::RandomInt(80, 200), places, tile);
+    }
   }
-  TestVariants(2 * PatternMatrix::kBlockFilters + 1, 49);
+  TestVariants(2 * PatternMatrix::kBlockFilters + 1, 49, 48);
   TestFinish();
   TestPacking();
 }
