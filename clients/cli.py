@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _Run = Callable[[Client, argparse.Namespace], None]
 _POLL_S = 0.1
+_INPUT_FORM = "write NAME=FILE.npy, NAME=FILE.npz or NAME=random"
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -74,8 +76,8 @@ def _add_infer(subparsers: "Subparsers") -> None:
         "--input",
         action="append",
         default=[],
-        metavar="NAME=FILE.npy|random",
-        help="inputs not named are random",
+        metavar="NAME=FILE.npy|FILE.npz|random",
+        help="of an .npz file, the array of that name or the only one; inputs not named are random",
     )
     infer.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
     infer.add_argument("--deadline-us", type=int, metavar="N", help="refuse if it takes longer")
@@ -156,7 +158,7 @@ def _inputs(metadata: list[ModelMetadata], options: argparse.Namespace) -> dict[
     for text in options.input:
         name, separator, source = text.partition("=")
         if not separator:
-            raise ValueError(f"--input {text}: write NAME=FILE.npy or NAME=random")
+            raise ValueError(f"--input {text!r}: {_INPUT_FORM}")
         given[name] = source
     wanted = {info.name: info for model in metadata for info in model.inputs}
     if unknown := given.keys() - wanted.keys():
@@ -169,8 +171,26 @@ def _inputs(metadata: list[ModelMetadata], options: argparse.Namespace) -> dict[
         if source == "random":
             inputs[name] = _random(info.datatype, info.shape, rng)
         else:
-            inputs[name] = np.load(source, allow_pickle=False)
+            inputs[name] = _loaded(name, source)
     return inputs
+
+
+def _loaded(name: str, source: str) -> Array:
+    """The array in a .npy file, or the one of that name, or the only one, in an .npz file."""
+    try:
+        with Path(source).open("rb") as stream:
+            found = np.load(stream, allow_pickle=False)
+            if not isinstance(found, np.lib.npyio.NpzFile):
+                return np.asarray(found)
+            if name in found.files or len(found.files) == 1:
+                return np.asarray(found[name if name in found.files else found.files[0]])
+    except OSError as error:
+        raise ValueError(f"--input {name}={source}: {error.strerror}; {_INPUT_FORM}") from error
+    except (ValueError, EOFError, BadZipFile) as error:
+        why = "no readable .npy or .npz file of numbers"
+        raise ValueError(f"--input {name}={source}: {why} ({error})") from error
+    held = ", ".join(found.files) or "none"
+    raise ValueError(f"--input {name}={source}: has no array named {name!r}; it has {held}")
 
 
 def _wait_until_ready(client: Client, models: list[str], wait_s: float) -> None:

@@ -34,13 +34,13 @@ class InvalidInputError(CoexecError):
 
 
 class DeadlineError(CoexecError):
-    """The deadline passed before there was an answer."""
+    """The deadline passed, or the daemon refused at once what it could not finish by then."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class OverloadedError(CoexecError):
-    """Refused at once: a queue is full, or the deadline cannot be met as things stand."""
+    """Refused at once: a queue, or another limit, is full."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 

@@ -57,6 +57,25 @@ def test_infer_one_from_a_file(
     assert "y: float32[3] [2., 4., 6.]" in capsys.readouterr().out
 
 
+def test_inputs_of_an_npz_file(
+    fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake[0].output_shape = [3]
+    x, other = np.array([1, 2, 3], np.float32), np.zeros(3, np.float32)
+    files = [tmp_path / "alone.npz", tmp_path / "named.npz", tmp_path / "none.npz"]
+    np.savez(files[0], image=x)
+    np.savez(files[1], x=x, y=other)
+    np.savez(files[2], y=other, z=other)
+    for file in files[:2]:
+        assert _run("infer", "double", "--input", f"x={file}", "--address", fake[1]) == 0
+        assert "[2., 4., 6.]" in capsys.readouterr().out
+    assert _run("infer", "double", "--input", f"x={files[2]}", "--address", fake[1]) == 1
+    assert "has no array named 'x'; it has y, z" in capsys.readouterr().err
+    files[0].write_text("1 2 3")
+    assert _run("infer", "double", "--input", f"x={files[0]}", "--address", fake[1]) == 1
+    assert "alone.npz: no readable .npy or .npz file" in capsys.readouterr().err
+
+
 def test_infer_several_at_random(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("infer", "double", "pair", "--input", "x=random", "--address", fake[1]) == 1
     assert "double" not in capsys.readouterr().out  # the fake takes one input, pair has two
@@ -70,7 +89,10 @@ def test_infer_several_at_random(fake: Fake, capsys: pytest.CaptureFixture[str])
     [
         (["double", "--input", "x"], "write NAME=FILE.npy"),
         (["double", "--input", "q=random"], "no input is called q; there are x"),
-        (["double", "--input", "x=/absent.npy"], "/absent.npy"),
+        (
+            ["double", "--input", "x=/absent.npy"],
+            "x=/absent.npy: No such file or directory; write NAME=FILE",
+        ),
         (["absent"], "model 'absent' is not known"),
     ],
 )

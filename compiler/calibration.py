@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -17,32 +18,64 @@ from coexec.kernels.program.runner import Runner
 
 def read_calibration(path: Path, graph: Graph) -> list[list[Array]]:
     """The examples in an .npz file that holds one array per input, by its name: one example of
-    the input's shape, or several stacked along a first dim. Raises CompileError when they do
-    not fit the graph."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise CompileError(f"{path}: not a readable .npz file: {error}") from None
+    the input's shape, or several stacked along a first dim; where the model's batch is 1, along
+    that. Raises CompileError when they do not fit the graph."""
+    arrays = _arrays(path)
     stacks = []
     for value in graph.inputs:
         array, type = arrays.get(value.name), value.type
         if array is None:
             raise CompileError(
-                f"{path}: has no array named {value.name}; it has {', '.join(sorted(arrays))}"
+                f"{path}: has no array named {value.name!r}; it has "
+                f"{', '.join(map(repr, sorted(arrays))) or 'none'}; write it with "
+                f"np.savez(FILE, **{{{value.name!r}: examples}})"
             )
-        if array.shape == type.shape:
-            array = array[None]
-        if array.shape[1:] != type.shape or array.dtype != np_dtype(type.dtype):
+        stack = _stack(array, type.shape)
+        if stack is None or array.dtype != np_dtype(type.dtype):
             raise CompileError(
-                f"{path}: {value.name} is {array.dtype}{list(array.shape)}; the model takes "
-                f"{type}, or several stacked along a first dim"
+                f"{path}: {value.name!r} is {array.dtype}{list(array.shape)}; one example is "
+                f"{type}, and N of them are {np_dtype(type.dtype)}{_stacked(type.shape)}"
             )
-        stacks.append(np.ascontiguousarray(array))
+        if not len(stack):
+            raise CompileError(f"{path}: {value.name!r} holds no example")
+        stacks.append(np.ascontiguousarray(stack))
     if len({len(stack) for stack in stacks}) > 1:
         counts = ", ".join(f"{v.name} {len(s)}" for v, s in zip(graph.inputs, stacks, strict=True))
         raise CompileError(f"{path}: the inputs have different numbers of examples: {counts}")
     return [list(example) for example in zip(*stacks, strict=True)]
+
+
+def _arrays(path: Path) -> dict[str, Array]:
+    try:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise CompileError(
+                    f"{path}: holds one array without a name; write an .npz file with "
+                    "np.savez(FILE, INPUT=examples), an array per input"
+                )
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise CompileError(f"{path}: not a readable .npz file: {error}") from None
+
+
+def _stack(array: Array, shape: tuple[int, ...]) -> Array | None:
+    """The examples in an array, stacked along a first dim; None when they are of another shape."""
+    if array.shape == shape:
+        return array[None]
+    if array.shape[1:] == shape:
+        return array
+    if shape[:1] == (1,) and array.ndim == len(shape) and array.shape[1:] == shape[1:]:
+        return array[:, None]
+    return None
+
+
+def _stacked(shape: tuple[int, ...]) -> str:
+    """In words, what N examples may be."""
+    whole = ", ".join(["N", *map(str, shape)])
+    return f"[{whole}]" + (
+        f" or [{', '.join(['N', *map(str, shape[1:])])}]" if shape[:1] == (1,) else ""
+    )
 
 
 class GraphRunner:

@@ -216,23 +216,13 @@ def test_rates_searched_for_a_target(tmp_path: Path) -> None:
         _compile(path, shapes=shapes, target=Target(latency_us=1e-3))
 
 
-@pytest.mark.parametrize(
-    ("arrays", "error"),
-    [
-        ({"z": np.zeros((2, 96), np.float32)}, "has no array named x; it has z"),
-        ({"x": np.zeros((2, 95), np.float32)}, r"x is float32\[2, 95\]; the model takes f32"),
-        ({"x": np.zeros((2, 96))}, r"x is float64\[1, 2, 96\]"),
-    ],
-)
-def test_calibration_that_does_not_fit(
-    tmp_path: Path, arrays: dict[str, np.ndarray], error: str
-) -> None:
+def test_calibration_that_does_not_fit(tmp_path: Path) -> None:
     path, calibration = _mlp(tmp_path), tmp_path / "c.npz"
-    np.savez(calibration, **arrays)  # type: ignore[arg-type]
+    np.savez(calibration, x=np.zeros((2, 95), np.float32))
     options = CompileOptions(
         shapes={"x": (2, 96)}, prune=[parse_rule("bcr=0.9")], calibration=calibration
     )
-    with pytest.raises(CompileError, match=error):
+    with pytest.raises(CompileError, match=r"'x' is float32\[2, 95\]; one example is f32"):
         compile_model(path, tmp_path / "m.coexec", options)
 
 

@@ -25,6 +25,11 @@ class Weight(NamedTuple):
     value: Value
     strip_rows: int
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Its layer's, and its own in reports."""
+        return self.layer.name, f"{self.layer.name}.{self.operand}"
+
 
 def sparse_weights(graph: Graph) -> Iterator[Weight]:
     """The constant, non-empty f32 and bf16 weights that have sparse kernels, in the layers' order:

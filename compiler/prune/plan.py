@@ -143,14 +143,18 @@ def _rule_for(
     weight: Weight, rules: Sequence[PruneRule], protected: dict[str, str]
 ) -> tuple[PruneRule, str]:
     """The rule, and why a protected weight stays dense under the rule for all."""
-    fitting = [rule for rule in rules if rule.fits(weight.layer.op, weight.value.type.shape)]
-    named = [rule for rule in fitting if rule.names(weight.layer.name)]
+    why_not = {rule: rule.why_not(weight.layer.op, weight.value.type.shape) for rule in rules}
+    fitting = [rule for rule in rules if not why_not[rule]]
+    named = [rule for rule in fitting if rule.names(*weight.names)]
     if named:
         return named[-1], ""
     for_all = [rule for rule in fitting if not rule.layers]
     dense = PruneRule("dense", 0.0)
     if not for_all:
-        return dense, "no rule names it" if len(fitting) == len(rules) else "no rule fits it"
+        meant = [
+            why for rule, why in why_not.items() if not rule.layers or rule.names(*weight.names)
+        ]
+        return dense, next((why for why in reversed(meant) if why), "no rule names it")
     why = protected.get(weight.layer.name, "")
     return (dense, why) if why else (for_all[-1], "")
 
@@ -176,7 +180,7 @@ def _refuse_rules_without_layers(
 ) -> None:
     prunable = {weight.layer.name for weight in found}
     for rule in rules:
-        if not rule.layers or any(rule.names(name) for name in prunable):
+        if not rule.layers or any(rule.names(*weight.names) for weight in found):
             continue
         other = [layer.name for layer in graph.layers if rule.names(layer.name)]
         if other:

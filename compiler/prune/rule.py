@@ -21,28 +21,30 @@ _BLOCK_FORM = "a block is ROWSxCOLUMNS, as in bcr=0.9@8x64"
 @dataclass(frozen=True, slots=True)
 class PruneRule:
     """scheme: one of SCHEMES; dense prunes nothing. rate: the share of weights to remove, in
-    [0, 1); None: a target decides, layer by layer. layers: a glob over layer names; "" is the
-    rule for all that no other rule names. block: rows and columns of bcr's blocks; None: measured
-    for every layer."""
+    [0, 1); None: a target decides, layer by layer. layers: a glob over names of layers, and of
+    weights as the report gives them (lstm.r); "" is the rule for all that no other rule names.
+    block: rows and columns of bcr's blocks; None: measured for every layer."""
 
     scheme: str
     rate: float | None
     layers: str = ""
     block: tuple[int, int] | None = None
 
-    def names(self, layer: str) -> bool:
-        """Does the rule name this layer? The rule for all names none."""
-        return bool(self.layers) and fnmatchcase(layer, self.layers)
+    def names(self, *names: str) -> bool:
+        """Does the rule name a layer or weight of one of these names? The rule for all names
+        none."""
+        return bool(self.layers) and any(fnmatchcase(name, self.layers) for name in names)
 
-    def fits(self, op: str, shape: tuple[int, ...]) -> bool:
-        """Can the scheme prune such a weight? pattern is for 3x3 kernels, kgs for kernels of more
-        than one tap, nm for matrices: no convolution would be faster."""
+    def why_not(self, op: str, shape: tuple[int, ...]) -> str:
+        """Why the scheme cannot prune such a weight; "" when it can."""
         kernel = shape[2:] if op == "Conv" else ()
-        if self.scheme == "pattern":
-            return kernel == (3, 3)
-        if self.scheme == "nm":
-            return op != "Conv"
-        return self.scheme != "kgs" or math.prod(kernel) > 1
+        if self.scheme == "pattern" and kernel != (3, 3):
+            return "pattern is for 3x3 convolutions"
+        if self.scheme == "nm" and op == "Conv":
+            return "nm is for matrices; it would make no convolution faster"
+        if self.scheme == "kgs" and math.prod(kernel) <= 1:
+            return "kgs is for convolutions with kernels of more than one tap"
+        return ""
 
     def __str__(self) -> str:
         where = f"{self.layers}:" if self.layers else ""

@@ -69,19 +69,20 @@ def test_a_rule_passes_over_weights_that_its_scheme_does_not_fit() -> None:
     }
     assert layouts == {"first": "pattern", "deep": "dense", "body": "pattern", "tiny": "bcr"}
     alone = prune(_net(), [parse_rule("pattern=0.9")])
-    assert {w.layer: w.note for w in alone.weights}["head"] == "no rule fits it"
+    assert {w.layer: w.note for w in alone.weights}["head"] == ("pattern is for 3x3 convolutions")
 
 
 def test_nm_passes_convolutions_over() -> None:
     graph = _net()
     report = prune(graph, [parse_rule("nm=0.5"), parse_rule("head:nm=0.5")])
+    why = "nm is for matrices; it would make no convolution faster"
     assert {w.layer: (round(w.density, 2), w.note) for w in report.weights} == {
-        "first": (1.0, "no rule fits it"),
-        "body": (1.0, "no rule fits it"),
-        "tiny": (1.0, "no rule fits it"),
+        "first": (1.0, why),
+        "body": (1.0, why),
+        "tiny": (1.0, why),
         "head": (0.5, ""),
     }
-    assert "(no rule fits it)" in next(t for t in report.lines() if t.startswith("body.w"))
+    assert f"({why})" in next(t for t in report.lines() if t.startswith("body.w"))
 
 
 def test_nothing_is_pruned_unasked() -> None:
@@ -132,6 +133,8 @@ def test_recurrent_weights_and_layouts_afterwards() -> None:
     report = prune(graph, [parse_rule("bcr=0.9")])
     assert [w.operand for w in report.weights] == ["w", "r"]
     assert report.density == pytest.approx(0.1, abs=0.01)
+    again = prune(graph, [parse_rule(f"{str(report.weights[1]).partition(':')[0]}:bcr=0.95")])
+    assert [w.note for w in again.weights] == ["no rule names it", ""]
     run_passes(graph, (*LAYOUTS, *FINISH))
     verify(graph, "imported")
     layouts = [v.type.layout for v in graph.layers[0].inputs[1:3] if v]

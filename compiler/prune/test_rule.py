@@ -62,6 +62,7 @@ def test_a_rule_for_all_names_no_layer() -> None:
     assert not parse_rule("bcr=0.9").names("")
     assert parse_rule("*conv*:bcr=0.9").names("/stem/conv_1")
     assert not parse_rule("conv:bcr=0.9").names("Conv")
+    assert parse_rule("lstm.r:bcr=0.9").names("lstm", "lstm.r")
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,10 @@ def test_what_a_scheme_fits(
     text: str, matrix: bool, one_tap: bool, square: bool, volume: bool
 ) -> None:
     rule = parse_rule(text)
-    assert rule.fits("Gemm", (8, 8)) == rule.fits("LSTM", (1, 8, 8)) == matrix
-    assert rule.fits("Conv", (8, 8, 1, 1)) == one_tap
-    assert rule.fits("Conv", (8, 8, 3, 3)) == square
-    assert rule.fits("Conv", (8, 8, 3, 3, 3)) == volume
+    assert (not rule.why_not("Gemm", (8, 8))) == (not rule.why_not("LSTM", (1, 8, 8))) == matrix
+    assert (not rule.why_not("Conv", (8, 8, 1, 1))) == one_tap
+    assert (not rule.why_not("Conv", (8, 8, 3, 3))) == square
+    assert (not rule.why_not("Conv", (8, 8, 3, 3, 3))) == volume
 
 
 def test_a_rate_may_be_left_to_a_target() -> None:

@@ -17,6 +17,7 @@ from coexec.daemon.repository.compiling import Compiler
 from coexec.daemon.repository.config import parse_json_config, read_config_file
 from coexec.daemon.repository.layout import (
     check_name,
+    did_you_mean,
     find_versions,
     model_folders,
     parse_version,
@@ -238,11 +239,13 @@ class Repository:
         if override is not None and override.folder:
             config = parse_json_config(name, override.config)
             return self._overrides / name / override.folder, config
-        folder = model_folders(self._folders).get(name)
+        folders = model_folders(self._folders)
+        folder = folders.get(name)
         if folder is None:
             raise not_found(
                 f"failed to load '{name}', no version is available: no model repository holds "
                 f"'{name}'; looked in {', '.join(map(str, self._folders)) or 'none'}"
+                f"{did_you_mean(name, folders)}"
             )
         if override is not None:
             return folder, parse_json_config(name, override.config)
@@ -269,9 +272,10 @@ class Repository:
         await asyncio.to_thread(self._store.write, state)
 
     def _not_served(self, name: str) -> RequestError:
-        if name in model_folders(self._folders):
+        folders = model_folders(self._folders)
+        if name in folders:
             return unavailable(f"Request for unknown model: '{name}' is not loaded; load it first")
-        return unknown_model(name)
+        return unknown_model(name, {*folders, *self._models})
 
     def _index_of(self, name: str) -> list[pb.RepositoryIndexResponse.ModelIndex]:
         model = self._models.get(name) or Model(name)

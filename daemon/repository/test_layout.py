@@ -9,6 +9,7 @@ from coexec.daemon.repository.layout import (
     find_versions,
     model_folders,
     parse_version,
+    unknown_model,
 )
 
 
@@ -77,6 +78,13 @@ def test_the_first_repository_wins(folder: Any, tmp_path: Any) -> None:
 def test_names_that_are_none(name: Any) -> None:
     with pytest.raises(RequestError, match="cannot be a model's name"):
         check_name(name)
+
+
+def test_a_misspelt_name_is_told_the_nearest() -> None:
+    assert unknown_model("scen_count", ["scene_count", "mlp"]).text == (
+        "Request for unknown model: 'scen_count' is not found; did you mean 'scene_count'?"
+    )
+    assert unknown_model("x", ["mlp"]).text.endswith("'x' is not found")
 
 
 def test_versions_of_requests() -> None:

@@ -46,8 +46,7 @@ Failure Scheduler::Admit(const Request& request, int64_t now_us) const {
   const uint64_t queue_len_max =
       program.queue_len_max != 0 ? program.queue_len_max : options_.queue_len_max;
   if (program.stats->queue_len >= queue_len_max) {
-    return {kResourceExhausted, "model " + program.model + ": " +
-                                    std::to_string(program.stats->queue_len) +
+    return {kResourceExhausted, std::to_string(program.stats->queue_len) +
                                     " requests wait already, the most its queue takes"};
   }
   if (requests_.contains(request.id)) {
@@ -76,7 +75,7 @@ Failure Scheduler::Admit(const Request& request, int64_t now_us) const {
   if (wait_us == 0) {
     for (const SegmentUse& use : program.segments) use.segment->RelaxCosts();
   }
-  std::string text = "model " + program.model + " needs about " + Milliseconds(own_us + wait_us);
+  std::string text = "it needs about " + Milliseconds(own_us + wait_us);
   if (wait_us > 0) text += " (" + Milliseconds(wait_us) + " of it behind others)";
   return {kDeadlineExceeded, text + ", " + Milliseconds(left_us) + " are left"};
 }

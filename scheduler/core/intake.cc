@@ -83,16 +83,14 @@ Failure Engine::MakeInputs(const Submission& submission, const Program& program,
                            std::vector<ValuePtr>& inputs) {
   const auto hold = std::make_shared<InputsHold>(endpoint_, submission.sequence);
   if (submission.inputs.size() != program.inputs.size()) {
-    return {kInvalidArgument, "model " + program.model + " takes " +
-                                  std::to_string(program.inputs.size()) + " inputs, " +
+    return {kInvalidArgument, "it takes " + std::to_string(program.inputs.size()) + " inputs, " +
                                   std::to_string(submission.inputs.size()) + " were given"};
   }
   for (size_t i = 0; i < submission.inputs.size(); ++i) {
     const WireTensor& tensor = submission.inputs[i];
     if (!Matches(program.inputs[i], tensor.info)) {
-      return {kInvalidArgument, "model " + program.model + ": input " + std::to_string(i) +
-                                    " takes " + program.inputs[i].str() + ", " + tensor.info.str() +
-                                    " was given"};
+      return {kInvalidArgument, "input " + std::to_string(i) + " takes " + program.inputs[i].str() +
+                                    ", " + tensor.info.str() + " was given"};
     }
     const std::byte* data = endpoint_->SlotData(tensor);
     const auto elements = Elements(tensor.info);
@@ -101,8 +99,8 @@ Failure Engine::MakeInputs(const Submission& submission, const Program& program,
                             ? HoldsStrings({data, static_cast<size_t>(tensor.bytes)}, *elements)
                             : Bytes(tensor.info) == tensor.bytes);
     if (!whole) {
-      return {kInvalidArgument, "model " + program.model + ": input " + std::to_string(i) +
-                                    " does not lie in slot memory as " + tensor.info.str()};
+      return {kInvalidArgument, "input " + std::to_string(i) + " does not lie in slot memory as " +
+                                    tensor.info.str()};
     }
     inputs.push_back(Interned(submission, i, program, hold));
   }

@@ -156,7 +156,7 @@ Failure Scheduler::StartJob(Request& request, int segment, int64_t now_us) {
     }
     const TensorInfo wanted = queue.native ? InfoOf(queue.native->inputs()[place]) : TensorInfo{};
     if (!value || (queue.native && value->info != wanted)) {
-      return {kInternal, "model " + request.program->model + ": a segment was given " +
+      return {kInternal, std::string("a segment was given ") +
                              (value ? value->info.str() : "nothing") + " where it takes " +
                              (queue.native ? wanted.str() : "a value")};
     }

@@ -186,7 +186,7 @@ void TestAdmission() {
   const auto program = Chain(1, {Native("a", 1, 4000), Native("b", 1, 8000)});
   bench.Submit(1, program, NewValue(), 0, 11'000);
   CHECK(bench.replies[1].code == kDeadlineExceeded);
-  CHECK(bench.replies[1].message == "model m1 needs about 12 ms, 11 ms are left", "%s",
+  CHECK(bench.replies[1].message == "it needs about 12 ms, 11 ms are left", "%s",
         bench.replies[1].message.c_str());
   bench.Submit(2, program, NewValue(), 0, 20'000);
   bench.Submit(3, program, NewValue(), 0, 21'000);

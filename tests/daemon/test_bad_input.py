@@ -83,6 +83,9 @@ CASES: dict[str, tuple[Callable[[], Request], str, str]] = {
     "unknown model": (
         lambda: make(model="nobody"), "NOT_FOUND", "unknown model: 'nobody' is not found",
     ),
+    "misspelt model": (
+        lambda: make(model="idendity"), "NOT_FOUND", "is not found; did you mean 'identity'?",
+    ),
     "unknown version": (
         lambda: make(model_version="9"), "NOT_FOUND", "version 9 is not found",
     ),
