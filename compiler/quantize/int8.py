@@ -1,11 +1,12 @@
-"""Matrix products on integers (Jacob et al., CVPR 2018, section 2): weights as int8, symmetric,
-a scale per row; activations as uint8 with a zero point, a scale per tensor. Sums are exact in
-int32 and become f32 right after them.
+"""Products on integers (Jacob et al., CVPR 2018, section 2): weights as int8, symmetric, a scale
+per row or output channel; activations as uint8 with a zero point, a scale per tensor. Sums are
+exact in int32 and become f32 right after them.
 
 The range of an activation is from the least to the greatest value that the calibration inputs
 bring, with 0 inside. No percentile: with a few dozen inputs the extremes are hardly outliers, and
 a clipped value costs more than a slightly coarser step. What a layer cannot take, it does not: a
-result that is off by more than ERROR_MAX on these inputs keeps the layer in f32."""
+result that is off by more than ERROR_MAX on these inputs keeps the layer in f32. So does a layer
+that int8 would make slower."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from coexec.compiler.ir import Array, Graph, Layer, TensorType, Value
-from coexec.compiler.passes.sparsify import choose_layout, layout_work
-from coexec.compiler.passes.weights import STRIP_ROWS
+from coexec.compiler.ir.integers import LEVELS, SUM_MAX, WEIGHT_MAX
+from coexec.compiler.passes.sparsify import choose_layout, dense_share, layer_work
 from coexec.compiler.prune.report import relative_error
 from coexec.compiler.prune.walk import Run, Walk
 from coexec.compiler.quantize.report import TypedWeight
@@ -24,33 +25,32 @@ from coexec.compiler.quantize.weights import TypedOperand, typed_operands
 
 # Of a layer's results, relative: sound layers are below a third of it.
 ERROR_MAX = 0.05
-_LEVELS = 255  # of an activation
-_WEIGHT_MAX = 127
-_INPUTS_MAX = 65536  # sums of more would not fit int32
+_OPS = ("Conv", "Gemm")
 
 
 def quantized_weight(array: Array) -> tuple[Array, Array]:
-    """int8 [M, K] in -127..127 and the f32 scale of each row, 1 for a row of zeros."""
-    largest = np.abs(array).max(axis=1)
-    scale = np.where(largest > 0, largest / _WEIGHT_MAX, 1).astype(np.float32)
+    """int8 [M, ...] in -127..127 and the f32 scale of each row, 1 for a row of zeros."""
+    rows = array.reshape(len(array), -1)
+    largest = np.abs(rows).max(axis=1)
+    scale = np.where(largest > 0, largest / WEIGHT_MAX, 1).astype(np.float32)
     scale[scale == 0] = 1  # a row of subnormals
-    steps = np.rint(array / scale[:, None])
-    return np.clip(steps, -_WEIGHT_MAX, _WEIGHT_MAX).astype(np.int8), scale
+    steps = np.clip(np.rint(rows / scale[:, None]), -WEIGHT_MAX, WEIGHT_MAX)
+    return steps.astype(np.int8).reshape(array.shape), scale
 
 
 def activation_scale(low: float, high: float) -> Array:
     """f32 scale and zero point of uint8 values that reach from low to high and hold 0 exactly."""
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = np.float32((high - low) / _LEVELS)
+    scale = np.float32((high - low) / LEVELS)
     if not scale > np.finfo(np.float32).tiny:
         return np.array([1, 0], np.float32)
-    zero = np.clip(np.rint(-low / scale), 0, _LEVELS)
+    zero = np.clip(np.rint(-low / scale), 0, LEVELS)
     return np.array([scale, zero], np.float32)
 
 
 def to_int8(graph: Graph, examples: Sequence[Sequence[Array]], run: Run) -> list[TypedWeight]:
-    """Makes each Gemm that can be one of int8, in place, layer after layer: a later one sees what
-    the earlier ones compute now."""
+    """Makes each Conv and Gemm that can be one of int8, in place, layer after layer: a later one
+    sees what the earlier ones compute now."""
     walk = Walk(graph, examples, run)
     positions = {id(layer): i for i, layer in enumerate(graph.layers)}
     report = []
@@ -69,16 +69,21 @@ def _why_not(graph: Graph, found: TypedOperand) -> str:
     layer, value = found.layer, found.value
     if found.why_not:
         return found.why_not
-    if layer.op != "Gemm":
+    if layer.op not in _OPS:
         return f"no int8 kernel for {layer.op}"
     if sum(value in other.inputs for other in graph.layers) > 1:
         return "several layers read it"
     assert value.constant is not None
-    if value.type.shape[1] > _INPUTS_MAX:
-        return f"more than {_INPUTS_MAX} inputs"
+    if layer.op == "Conv" and value.type.shape[1] == 1 and layer.attrs["group"] != 1:
+        return "depthwise: few weights, and quantizing its input costs as much as its sums"
+    if dense_share(layer) < 1:
+        return "Winograd in f32 is faster than sums of int8"
+    if value.type.elements > SUM_MAX * value.type.shape[0]:
+        return f"sums of more than {SUM_MAX} products"
     if not np.isfinite(value.constant).all():
         return "it is not finite"
-    if choose_layout(layout_work(value.constant, STRIP_ROWS["Gemm"])) != "dense":
+    whole = layer.attrs.get("group", 1) == 1
+    if whole and choose_layout(layer_work(layer, value)) != "dense":
         return "it is sparse, and int8 kernels are dense"
     return ""
 

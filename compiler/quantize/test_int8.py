@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.errors import CompileError
 from coexec.compiler.execute import runner_of
-from coexec.compiler.ir import Array, Graph
+from coexec.compiler.ir import Array, Graph, Layer
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.verify import verify
+from coexec.compiler.ir.window import window_attrs
 from coexec.compiler.passes.test_support import Build
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.quantize import int8, quantize
@@ -82,6 +83,39 @@ def test_kernels_compute_the_reference(
     np.testing.assert_allclose(_run(graph, other), want, rtol=1e-6, atol=max(atol, 1e-5))
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 33), st.integers(1, 3),
+    st.integers(1, 3), st.integers(0, 2), st.integers(1, 2), st.sampled_from([1, 2]),
+    st.sampled_from(["", "Relu", "HardSwish"]),
+)  # fmt: skip
+def test_convolutions_compute_the_reference(
+    seed: int, filters: int, channels: int, kernel: int, stride: int, pad: int, dilation: int,
+    group: int, act: str,
+) -> None:  # fmt: skip
+    b = Build(seed)
+    x = b.input(2, channels * group, 9, 11)
+    w = b.weight(filters * group, channels, kernel, kernel)
+    window = window_attrs(
+        [kernel] * 2, pads=[pad] * 4, strides=[stride] * 2, dilations=[dilation] * 2
+    )
+    attrs = {**window, **NO_ACTIVATION, "group": group, "activation": act}
+    graph = b.graph(b.op("Conv", x, w, b.weight(filters * group), **attrs))
+    examples = _examples(b, *x.type.shape)
+    with (
+        mock.patch.object(int8, "ERROR_MAX", math.inf),
+        mock.patch.object(int8, "dense_share", return_value=1.0),
+    ):
+        report = quantize(graph, "int8", examples, interpret)
+    verify(graph, "rewritten")
+    depthwise = channels == 1 and group > 1
+    assert [w.dtype for w in report.weights] == ["f32" if depthwise else "int8"]
+    other = b.rng.normal(0, 3, x.type.shape).astype(np.float32)
+    want = interpret(graph, [other])[0]
+    atol = 1e-5 if not depthwise else 1e-4
+    np.testing.assert_allclose(_run(graph, other), want, rtol=1e-6, atol=atol)
+
+
 def test_later_layers_see_what_earlier_ones_compute() -> None:
     b = Build(1)
     x = b.input(8, 64)
@@ -112,8 +146,9 @@ def test_outputs_that_are_off_by_more_than_a_layer_may_be_are_told_of() -> None:
 
 def test_what_stays_f32_says_why() -> None:
     b = Build(2)
-    x = b.input(4, 4, 8, 8)
-    y = b.op("Reshape", b.conv(x, b.weight(4, 4, 1, 1)), shape=[4, 256])
+    x = b.input(4, 8, 8, 8)
+    wide = b.conv(b.conv(x, b.weight(8, 1, 3, 3), group=8, pad=1), b.weight(8, 8, 3, 3), pad=1)
+    y = b.op("Reshape", b.conv(wide, b.weight(4, 8, 1, 1)), shape=[4, 256])
     sparse = b.rng.normal(0, 1, (16, 256)).astype(np.float32)
     sparse[:, b.rng.random(256) < 0.9] = 0
     coarse = np.full((16, 16), 1e-3, np.float32)
@@ -123,12 +158,21 @@ def test_what_stays_f32_says_why() -> None:
     first[0] = 0
     masked = b.op("Mul", hidden, b.constant(first))
     graph = b.graph(b.gemm(masked, b.constant(coarse)))
-    report = quantize(graph, "int8", _examples(b, 4, 4, 8, 8), interpret)
+
+    def share(layer: Layer) -> float:
+        return 0.4 if layer.inputs[1] and layer.inputs[1].type.shape == (8, 8, 3, 3) else 1.0
+
+    with mock.patch.object(int8, "dense_share", share):
+        report = quantize(graph, "int8", _examples(b, 4, 8, 8, 8), interpret)
     notes = [w.note for w in report.weights]
-    assert notes[0] == "no int8 kernel for Conv"
-    assert notes[1] == "it is sparse, and int8 kernels are dense"
-    assert notes[2] == "beyond 0.05"
-    assert [w.dtype for w in report.weights] == ["f32"] * 3
+    assert notes[0].startswith("depthwise: few weights")
+    assert notes[1:] == [
+        "Winograd in f32 is faster than sums of int8",
+        "",
+        "it is sparse, and int8 kernels are dense",
+        "beyond 0.05",
+    ]
+    assert [w.dtype for w in report.weights] == ["f32", "f32", "int8", "f32", "f32"]
 
 
 def test_without_inputs_it_is_refused() -> None:

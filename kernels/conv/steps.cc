@@ -7,6 +7,7 @@ namespace coexec::kernels {
 namespace {
 
 std::unique_ptr<Step> MakeAnyConv(const StepSpec& spec) {
+  if (spec.has(1) && spec.inputs[1].dtype == DType::kI8) return MakeConvI8(spec);
   if (spec.has(1) && spec.inputs[1].layout == Layout::kPattern) return MakePattern(spec);
   if (IsDepthwise(spec)) return MakeDepthwise(spec);
   const bool sparse = spec.has(1) && spec.inputs[1].layout != Layout::kDense;

@@ -1,4 +1,7 @@
-"""y = activation(conv(x, w) + b + residual), cross-correlation as ONNX defines it."""
+"""y = activation(conv(x, w) + b + residual), cross-correlation as ONNX defines it.
+
+With w of i8, w_scale[M] and x_scale say what integers stand for: see ir/integers.py. Padding is the
+zero point, so 0 as it is in f32."""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from coexec.compiler.ir.activation import (
     activate,
 )
 from coexec.compiler.ir.graph import AttrValue, TensorType
+from coexec.compiler.ir.integers import check_weight, products, steps
 from coexec.compiler.ir.op import (
     SUM_ATOL,
     SUM_RTOL,
@@ -25,7 +29,6 @@ from coexec.compiler.ir.op import (
     Sample,
     require,
     require_float,
-    require_float_weights,
     traffic,
     volume,
 )
@@ -44,10 +47,12 @@ def infer(
     w: TensorType,
     b: TensorType | None,
     residual: TensorType | None,
+    w_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
 ) -> list[TensorType]:
     dtype = require_float("Conv", x=x, b=b, residual=residual)
-    require_float_weights("Conv", x, w=w)
+    check_weight("Conv", x, w, w_scale, x_scale)
     group, kernel = attrs.i("group"), tuple(attrs.ints("kernel_shape"))
     check_window("Conv", len(x.shape) - 2, attrs)
     require(len(w.shape) == len(x.shape), f"Conv: rank differs, x {x.shape}, w {w.shape}")
@@ -76,18 +81,28 @@ def check_activation(op: str, attrs: Attrs) -> None:
 
 
 def reference(
-    x: Array, w: Array, b: Array | None, residual: Array | None, attrs: Attrs
+    x: Array,
+    w: Array,
+    b: Array | None,
+    residual: Array | None,
+    w_scale: Array | None,
+    x_scale: Array | None,
+    attrs: Attrs,
 ) -> list[Array]:
     group = attrs.i("group")
     n, c, m = x.shape[0], x.shape[1], w.shape[0]
     windows = output_spatial("Conv", x.shape[2:], attrs)
     wide = w.astype(np.float64).reshape(group, m // group, c // group, *w.shape[2:])
     y = np.zeros((n, group, m // group, volume(windows)))
-    for tap, seen in taps(pad_spatial(x.astype(np.float64), attrs, 0.0), attrs, windows):
+    terms = x.astype(np.float64) if x_scale is None else steps(x, x_scale)
+    for tap, seen in taps(pad_spatial(terms, attrs, 0.0), attrs, windows):
         y += wide[tap] @ seen.reshape(n, group, c // group, volume(windows))
     y = y.reshape(n, m, *windows)
+    per_channel = (m, *[1] * len(windows))
+    if w_scale is not None and x_scale is not None:
+        y = products(y, (x_scale[0] * w_scale).reshape(per_channel))
     if b is not None:
-        y += b.astype(np.float64).reshape(m, *[1] * len(windows))
+        y += b.astype(np.float64).reshape(per_channel)
     if residual is not None:
         y += residual
     return [activate(y, attrs).astype(x.dtype)]
@@ -98,10 +113,12 @@ def cost(
     w: TensorType,
     b: TensorType | None,
     residual: TensorType | None,
+    w_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
     density: float,
 ) -> Cost:
-    y = infer(x, w, b, residual, attrs)[0]
+    y = infer(x, w, b, residual, w_scale, x_scale, attrs)[0]
     positions = y.shape[0] * volume(y.shape[2:])
     return Cost(
         flops=2 * round(w.elements * density) * positions + y.elements,
@@ -152,7 +169,7 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 OPS = [
     Op(
         name="Conv",
-        inputs=("x", "w", "b?", "residual?"),
+        inputs=("x", "w", "b?", "residual?", "w_scale?", "x_scale?"),
         outputs=("y",),
         weights=("w",),
         attrs={**WINDOW_ATTRS, "group": "i", **ACTIVATION_ATTRS},

@@ -1,7 +1,6 @@
 """y[..., M] = activation(x[..., K] @ w[M, K].T + b + residual). Sparsity is in w's type.
 
-With w of i8, w_scale[M] and x_scale (the scale and zero point of x) say what integers stand for:
-q = clip(rint(x / scale), -zero, 255 - zero), and q @ w.T * scale * w_scale is the product."""
+With w of i8, w_scale[M] and x_scale say what integers stand for: see ir/integers.py."""
 
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from coexec.compiler.ir.activation import ACTIVATION_ATTRS, FUSED_SAMPLES, NO_ACTIVATION, activate
 from coexec.compiler.ir.graph import AttrValue, TensorType
+from coexec.compiler.ir.integers import check_weight, products, steps
 from coexec.compiler.ir.op import (
     SUM_ATOL,
     SUM_RTOL,
@@ -21,7 +21,6 @@ from coexec.compiler.ir.op import (
     Sample,
     require,
     require_float,
-    require_float_weights,
     traffic,
     volume,
 )
@@ -38,14 +37,7 @@ def infer(
     attrs: Attrs,
 ) -> list[TensorType]:
     dtype = require_float("Gemm", x=x, b=b, residual=residual)
-    if w.dtype == "i8":
-        require(dtype == "f32", f"Gemm: x must be f32 for w of i8, got {dtype}")
-        for name, scale, count in (("w_scale", w_scale, w.shape[0]), ("x_scale", x_scale, 2)):
-            fits = scale == TensorType("f32", (count,))
-            require(fits, f"Gemm: {name} must be f32[{count}] for w of i8, got {scale}")
-    else:
-        require_float_weights("Gemm", x, w=w)
-        require(not w_scale and not x_scale, "Gemm: scales are for w of i8")
+    check_weight("Gemm", x, w, w_scale, x_scale)
     require(len(w.shape) == 2, f"Gemm: w must be [M, K], got {w.shape}")
     require(len(x.shape) >= 1, f"Gemm: x must be [..., K], got {x.shape}")
     require(x.shape[-1] == w.shape[1], f"Gemm: k differs, x {x.shape}, w {w.shape}")
@@ -74,21 +66,13 @@ def reference(
     if w_scale is None or x_scale is None:
         y = x.astype(np.float64) @ w.astype(np.float64).T
     else:
-        y = _of_integers(x, w, w_scale, x_scale)
+        sums = steps(x, x_scale) @ w.astype(np.float64).T
+        y = products(sums, x_scale[0] * w_scale)
     if b is not None:
         y = y + b
     if residual is not None:
         y = y + residual
     return [activate(y, attrs).astype(x.dtype)]
-
-
-def _of_integers(x: Array, w: Array, w_scale: Array, x_scale: Array) -> Array:
-    """The kernels' bits: f32 where they round, sums exact."""
-    scale, zero = x_scale
-    steps = np.clip(x * (np.float32(1) / scale), -zero, 255 - zero)
-    sums = np.rint(steps).astype(np.float64) @ w.astype(np.float64).T
-    products: Array = sums.astype(np.float32) * (scale * w_scale)
-    return products.astype(np.float64)
 
 
 def cost(

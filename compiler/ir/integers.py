@@ -1,0 +1,46 @@
+"""Products on integers (Jacob et al., CVPR 2018, section 2): what int8 weights and the scales
+beside them stand for. x becomes q = clip(rint(x / scale), -zero, 255 - zero) with x_scale = [scale,
+zero]; a sum of q * w times scale * w_scale[m] is the product. Weights are in -127..127."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coexec.compiler.ir.graph import TensorType
+from coexec.compiler.ir.op import Array, require, require_float_weights
+
+LEVELS = 255  # of an activation
+WEIGHT_MAX = 127
+SUM_MAX = 65536  # products that a sum in int32 holds
+
+
+def check_weight(
+    op: str,
+    x: TensorType,
+    w: TensorType,
+    w_scale: TensorType | None,
+    x_scale: TensorType | None,
+) -> None:
+    """w is of i8 with its scales, or of x's dtype without. Raises IrError otherwise."""
+    if w.dtype != "i8":
+        require_float_weights(op, x, w=w)
+        require(not w_scale and not x_scale, f"{op}: scales are for w of i8")
+        return
+    require(x.dtype == "f32", f"{op}: x must be f32 for w of i8, got {x.dtype}")
+    for name, scale, count in (("w_scale", w_scale, w.shape[0]), ("x_scale", x_scale, 2)):
+        fits = scale == TensorType("f32", (count,))
+        require(fits, f"{op}: {name} must be f32[{count}] for w of i8, got {scale}")
+
+
+def steps(x: Array, x_scale: Array) -> Array:
+    """The integers that stand for x, less the zero point: float64, so that sums are exact."""
+    scale, zero = x_scale
+    inside = np.clip(x * (np.float32(1) / scale), -zero, LEVELS - zero)
+    whole: Array = np.rint(inside).astype(np.float64)
+    return whole
+
+
+def products(sums: Array, scale: Array) -> Array:
+    """Of exact sums, with the scale of x times that of w, rounded to f32 where kernels round."""
+    rounded: Array = sums.astype(np.float32) * scale
+    return rounded.astype(np.float64)

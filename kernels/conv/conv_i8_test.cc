@@ -1,0 +1,274 @@
+// Every variant of int8 convolution against the reference, bit for bit, and whole steps against
+// int64 sums, for any number of threads.
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/base/check.h"
+#include "kernels/base/i8_scale.h"
+#include "kernels/conv/i8.h"
+#include "kernels/program/registry.h"
+
+namespace coexec::kernels {
+namespace {
+
+using check::RandomFloats;
+using check::RandomInt;
+using Dims = std::vector<int64_t>;
+
+template <typename T>
+std::vector<T> RandomInts(int64_t n, int low, int high, bool extreme = false) {
+  std::vector<T> made;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto value = static_cast<int>(RandomInt(low, high));
+    made.push_back(static_cast<T>(extreme ? (value % 2 ? low : high) : value));
+  }
+  return made;
+}
+
+// A kernel at places of its own: rows with gaps, or tiles side by side.
+void TestVariant(const ConvI8Variant& variant, int32_t rows, int32_t count, bool extreme) {
+  const bool panel = RandomInt(0, 1) == 0;
+  ConvShape shape{};
+  shape.groups = 1, shape.in_channels = 2 * count, shape.out_channels = rows;
+  shape.kernel_d = shape.kernel_h = shape.kernel_w = 1;
+  const auto integers = RandomInts<int8_t>(int64_t{rows} * count * 2, -127, 127, extreme);
+  const PackedConvI8 packed = PackConvI8(integers.data(), shape);
+  ConvI8Args args{};
+  DenseArgs& rest = args.rest;
+  const int64_t lines = panel ? 1 : RandomInt(1, 5);
+  rest.columns = RandomInt(1, panel ? 60 : 20);
+  rest.pitch = rest.columns + (panel ? 0 : RandomInt(0, 10));
+  rest.places = lines * rest.pitch - (rest.pitch - rest.columns);
+  rest.tile_places = kConvI8Tile;
+  rest.tile_stride = panel ? count * kConvI8Tile : kConvI8Tile;
+  std::vector<int32_t> offsets;
+  const int64_t padded = (rest.places + kConvI8Tile - 1) / kConvI8Tile * kConvI8Tile;
+  for (int32_t k = 0; k < count; ++k) {
+    offsets.push_back(static_cast<int32_t>(panel ? k * kConvI8Tile : k * padded));
+  }
+  const auto x = RandomInts<int16_t>(count * padded * 2, -255, 255, extreme);
+  const auto scale = RandomFloats(rows), bias = RandomFloats(rows);
+  const int64_t pixels = lines * rest.columns;
+  const auto residual = RandomFloats(rows * pixels);
+  const auto y = RandomFloats(rows * pixels);
+  std::vector<float> expected(y.get(), y.get() + rows * pixels);
+  args.w = packed.group(0), args.scale = scale.get(), args.x = x.data();
+  args.strip_rows = packed.strip_rows, args.rows = rows;
+  args.block_strips = static_cast<int32_t>(RandomInt(1, 4));
+  rest.strip_end = (rows + packed.strip_rows - 1) / packed.strip_rows;
+  rest.strip_begin = static_cast<int32_t>(RandomInt(0, rest.strip_end));
+  rest.count = count, rest.offsets = offsets.data(), rest.scattered = RandomInt(0, 1) == 0;
+  rest.y_stride = pixels;
+  rest.bias = RandomInt(0, 1) ? bias.get() : nullptr;
+  rest.residual = RandomInt(0, 1) ? residual.get() : nullptr;
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  rest.epilogue = {RandomInt(0, 1) ? UnaryOp::kIdentity : UnaryOp::kSigmoid, 0, 0,
+                   RandomInt(0, 1) ? -kInf : 0.0f, kInf};
+  rest.y = expected.data();
+  ConvI8Variants().back().fn(args);
+  rest.y = y.get();
+  variant.fn(args);
+  CHECK(std::memcmp(y.get(), expected.data(), expected.size() * sizeof(float)) == 0,
+        "%s rows %d count %d places %lld", variant.name, rows, count,
+        static_cast<long long>(rest.places));
+}
+
+void TestPairs(const ConvI8Variant& variant, int64_t count) {
+  const auto a = RandomFloats(count), b = RandomFloats(count);
+  const float special[] = {std::numeric_limits<float>::quiet_NaN(), 1e30f, -1e30f, 0.005f, -0.0f};
+  for (int64_t i = 0; i < count; i += 3) a[static_cast<size_t>(i)] = special[RandomInt(0, 4)];
+  const int64_t tile = RandomInt(0, 1) ? 16 : count + 1;
+  const auto zero = static_cast<float>(RandomInt(0, 255));
+  const auto size = static_cast<size_t>((count / tile + 1) * 2 * (tile + 16));
+  std::vector<int16_t> got(size, 7), want(size, 7);
+  const float* second = RandomInt(0, 3) ? b.get() : nullptr;
+  PairArgs args{a.get(), second, count, 100.0f, -zero, 255.0f - zero, got.data(), tile, tile + 16};
+  variant.pair(args);
+  args.out = want.data();
+  ConvI8Variants().back().pair(args);
+  CHECK(got == want, "%s count %lld", variant.name, static_cast<long long>(count));
+}
+
+struct Problem {
+  Dims x, w, y, kernel, strides, pads, dilations;
+  int64_t group;
+  bool bias, residual, relu;
+};
+
+int64_t Product(const Dims& dims) {
+  int64_t product = 1;
+  for (const int64_t d : dims) product *= d;
+  return product;
+}
+
+// Two dimensions; more channels in two rounds out of three than kernel taps.
+Problem RandomProblem() {
+  for (;;) {
+    Problem p;
+    const int64_t k = RandomInt(1, 4), padding = RandomInt(0, 2);
+    const bool plain = RandomInt(0, 2) == 0;
+    for (int d = 0; d < 2; ++d) {
+      p.kernel.push_back(plain ? 1 : RandomInt(1, k));
+      p.strides.push_back(plain ? 1 : RandomInt(1, 3));
+      p.dilations.push_back(RandomInt(1, 2));
+    }
+    for (int d = 0; d < 4; ++d) p.pads.push_back(plain ? 0 : RandomInt(0, padding));
+    p.group = RandomInt(0, 2) ? 1 : RandomInt(2, 3);
+    const int64_t in = RandomInt(1, 33), out = RandomInt(1, 20);
+    p.x = {RandomInt(1, 2), p.group * in}, p.y = {p.x[0], p.group * out};
+    p.w = {p.group * out, in};
+    for (size_t d = 0; d < 2; ++d) {
+      p.x.push_back(RandomInt(1, 30));
+      const int64_t reach = (p.kernel[d] - 1) * p.dilations[d] + 1;
+      p.y.push_back((p.x.back() + p.pads[d] + p.pads[d + 2] - reach + p.strides[d]) / p.strides[d]);
+      p.w.push_back(p.kernel[d]);
+    }
+    if (p.y[2] <= 0 || p.y[3] <= 0) continue;
+    p.bias = RandomInt(0, 1), p.residual = RandomInt(0, 1), p.relu = RandomInt(0, 1);
+    return p;
+  }
+}
+
+struct Data {
+  std::unique_ptr<float[]> x, bias, residual, w_scale;
+  std::vector<int8_t> w;
+  float x_scale[2];
+};
+
+// What stands for the input at a position: the value's integer less the zero point, or 0 outside.
+int64_t IntegerAt(const Problem& p, const Data& data, int64_t plane, int64_t row, int64_t column) {
+  if (row < 0 || row >= p.x[2] || column < 0 || column >= p.x[3]) return 0;
+  const float x = data.x[static_cast<size_t>((plane * p.x[2] + row) * p.x[3] + column)];
+  const float low = -data.x_scale[1], high = 255.0f - data.x_scale[1];
+  const float inside = std::fmin(std::fmax(x * (1.0f / data.x_scale[0]), low), high);
+  return static_cast<int64_t>(std::nearbyint(inside));
+}
+
+float ExpectedAt(const Problem& p, const Data& data, int64_t n, int64_t m, int64_t row,
+                 int64_t column) {
+  const int64_t in = p.w[1], group = m / (p.w[0] / p.group);
+  int64_t sum = 0;
+  for (int64_t c = 0; c < in; ++c) {
+    for (int64_t ky = 0; ky < p.kernel[0]; ++ky) {
+      for (int64_t kx = 0; kx < p.kernel[1]; ++kx) {
+        const int64_t at = ((m * in + c) * p.kernel[0] + ky) * p.kernel[1] + kx;
+        sum += int64_t{data.w[static_cast<size_t>(at)]} *
+               IntegerAt(p, data, n * p.x[1] + group * in + c,
+                         row * p.strides[0] + ky * p.dilations[0] - p.pads[0],
+                         column * p.strides[1] + kx * p.dilations[1] - p.pads[1]);
+      }
+    }
+  }
+  const float scale = data.x_scale[0] * data.w_scale[static_cast<size_t>(m)];
+  float y = static_cast<float>(sum) * scale;
+  if (p.bias) y += data.bias[static_cast<size_t>(m)];
+  const int64_t at = ((n * p.y[1] + m) * p.y[2] + row) * p.y[3] + column;
+  if (p.residual) y += data.residual[static_cast<size_t>(at)];
+  return p.relu ? std::fmax(y, 0.0f) : y;
+}
+
+// In turn, in reverse.
+class BackwardTeam final : public Team {
+ public:
+  explicit BackwardTeam(int size) : size_(size) {}
+  int size() const override { return size_; }
+  void Run(int parts, FunctionRef<void(int)> body) override {
+    for (int part = parts - 1; part >= 0; --part) body(part);
+  }
+
+ private:
+  int size_;
+};
+
+std::vector<float> Run(const Problem& p, const Data& data, int threads) {
+  const Attrs attrs({{"kernel_shape", p.kernel},
+                     {"strides", p.strides},
+                     {"pads", p.pads},
+                     {"dilations", p.dilations},
+                     {"group", p.group},
+                     {"activation", std::string(p.relu ? "Relu" : "")},
+                     {"activation_alpha", 0.0},
+                     {"activation_beta", 0.0}});
+  const auto f32 = [](const Dims& dims) { return TensorType{DType::kF32, dims, Layout::kDense}; };
+  const TensorType none{};
+  const TensorType inputs[] = {f32(p.x),
+                               {DType::kI8, p.w, Layout::kDense},
+                               p.bias ? f32({p.w[0]}) : none,
+                               p.residual ? f32(p.y) : none,
+                               f32({p.w[0]}),
+                               f32({2})};
+  const auto bytes = [](const auto* values) { return reinterpret_cast<const std::byte*>(values); };
+  const std::byte* const in[] = {
+      bytes(data.x.get()),       bytes(data.w.data()),
+      bytes(data.bias.get()),    p.residual ? bytes(data.residual.get()) : nullptr,
+      bytes(data.w_scale.get()), bytes(data.x_scale)};
+  std::vector<std::shared_ptr<const Constant>> constants(6);
+  for (const size_t i : {size_t{1}, size_t{4}, size_t{5}}) {
+    constants[i] = std::make_shared<Constant>(inputs[i], in[i], nullptr);
+  }
+  const TensorType outputs[] = {f32(p.y)};
+  const auto step = MakeStep("Conv", {attrs, inputs, outputs, constants});
+  CHECK(step->kernel().starts_with("conv_i8_dense_"), "%s", step->kernel().c_str());
+  const Buffer scratch(step->scratch_bytes(threads));
+  std::memset(scratch.data(), 0x55, static_cast<size_t>(scratch.bytes()));
+  std::vector<float> y(static_cast<size_t>(Product(p.y)), 7.0f);
+  std::byte* const out[] = {reinterpret_cast<std::byte*>(y.data())};
+  BackwardTeam team(threads);
+  step->Run({in, out, scratch.data(), team});
+  return y;
+}
+
+void TestStep(const Problem& p) {
+  Data data{RandomFloats(Product(p.x)),
+            RandomFloats(p.w[0]),
+            RandomFloats(Product(p.y)),
+            RandomFloats(p.w[0]),
+            RandomInts<int8_t>(Product(p.w), -127, 127),
+            {0.006f, static_cast<float>(RandomInt(0, 255))}};
+  const std::vector<float> y = Run(p, data, 1);
+  size_t i = 0;
+  for (int64_t n = 0; n < p.y[0]; ++n) {
+    for (int64_t m = 0; m < p.y[1]; ++m) {
+      for (int64_t row = 0; row < p.y[2]; ++row) {
+        for (int64_t column = 0; column < p.y[3]; ++column, ++i) {
+          const float want = ExpectedAt(p, data, n, m, row, column);
+          CHECK(y[i] == want, "element %zu: %g, expected %g", i, double{y[i]}, double{want});
+        }
+      }
+    }
+  }
+  for (const int threads : {2, 3}) CHECK(Run(p, data, threads) == y, "%d threads", threads);
+}
+
+// Several bands of panels, and of planes.
+void TestBands() {
+  for (const int64_t kernel : {1, 3}) {
+    Problem p;
+    p.kernel = {kernel, kernel}, p.strides = {1, 1}, p.dilations = {1, 1};
+    p.pads = Dims(4, kernel / 2);
+    p.x = {1, 150, 33, 37}, p.w = {7, 150, kernel, kernel}, p.y = {1, 7, 33, 37};
+    p.group = 1, p.bias = p.residual = p.relu = true;
+    TestStep(p);
+  }
+}
+
+}  // namespace
+}  // namespace coexec::kernels
+
+int main() {
+  using namespace coexec::kernels;
+  for (const ConvI8Variant& variant : ConvI8Variants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (int32_t rows = 1; rows <= 20; ++rows) {
+      for (const int32_t count : {0, 1, 2, 9, 33}) TestVariant(variant, rows, count, false);
+    }
+    TestVariant(variant, 3, kI8SumMax / 2, true);
+    for (const int64_t count : {0, 1, 7, 8, 9, 16, 17, 100}) TestPairs(variant, count);
+  }
+  for (int round = 0; round < 100; ++round) TestStep(RandomProblem());
+  TestBands();
+  return 0;
+}
