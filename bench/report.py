@@ -9,6 +9,7 @@ from typing import Any
 import onnxruntime
 import psutil
 
+from bench.roofline import plot_roofline
 from coexec.kernels import _kernels
 
 _WORDS = {
@@ -47,6 +48,8 @@ def write_page(path: Path, folder: Path, quick: bool) -> None:
             lines += ["", "; ".join(f"{k.replace('_', ' ')}: {_text(v)}" for k, v in facts.items())]
         if _plot(rows, path.parent / f"{path.stem}-{part}.png"):
             lines += ["", f"![{part}]({path.stem}-{part}.png)"]
+        if part == "kernels" and plot_roofline(report, path.parent / f"{path.stem}-roofline.png"):
+            lines += ["", f"![roofline]({path.stem}-roofline.png)"]
     path.write_text("\n".join(lines) + "\n")
 
 
