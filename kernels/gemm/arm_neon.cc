@@ -62,6 +62,7 @@ struct Four {
 
 #include "kernels/gemm/bcr.inc"
 #include "kernels/gemm/csr.inc"
+#include "kernels/gemm/csr_lists.inc"
 #include "kernels/gemm/dense.inc"
 #include "kernels/gemm/nm.inc"
 
@@ -75,6 +76,8 @@ void gemm_f32_bcr_neon(const GemmArgs& a) { BcrPanels(a); }
 void gemm_f32_csr_neon(const GemmArgs& a) {
   ForRows<4>(a.rows, [&]<int R>() { CsrRows<R>(a); });
 }
+
+void gemm_f32_csr_lists_neon(const GemmArgs& a) { ListRows(a); }
 
 void gemm_f32_nm_neon(const GemmArgs& a) {
   ForRows<4>(a.rows, [&]<int R>() { NmRows<R>(a); });

@@ -20,20 +20,24 @@ struct GemmVariant {
   GemmFn* fn;
   IsaSet needs;
   Layout layout;
-  DType weights;   // f32, or bf16
-  int rows_max;    // rows of x that one call takes
-  int window = 0;  // csr: what weights are packed for
+  DType weights;     // f32, or bf16
+  int rows_max;      // rows of x that one call takes
+  int rows_min = 1;  // rows of a product that it is made for
+  int window = 0;    // csr: what weights are packed for; 0: lists
 };
 
 // Variants in this binary, best first; of each layout and type the last is the reference.
 std::span<const GemmVariant> GemmVariants();
 
-// The first variant for `layout` that `host` can run. bf16 is dense or bcr.
-const GemmVariant& PickGemm(Layout layout, DType weights = DType::kF32, IsaSet host = HostIsa());
+// Does the variant read a row's inputs side by side? The others read an input's rows.
+bool ReadsRows(const GemmVariant& variant);
+
+// The first variant for `layout` and products of `rows` rows that `host` can run. bf16 is dense or
+// bcr.
+const GemmVariant& PickGemm(Layout layout, DType weights = DType::kF32, int64_t rows = 1,
+                            IsaSet host = HostIsa());
 // The variant for a packed weight.
-inline const GemmVariant& PickGemm(const PackedWeight& packed) {
-  return PickGemm(packed.layout, packed.dtype);
-}
+const GemmVariant& PickGemm(const PackedWeight& packed);
 
 // One product: x is [rows, inputs], y and residual are [rows, features], row-major.
 struct GemmCall {

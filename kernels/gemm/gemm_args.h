@@ -26,17 +26,17 @@ constexpr int kNmMost = 2;         // weights that a feature may have in a group
 constexpr int kNmWordPlaces = 16;  // two bits each
 constexpr int kWeightSlack = 16;   // floats that a variant may read past the last weight
 
-// A stretch of a bcr panel's kept inputs at which the same features have a weight.
-struct BcrRun {
+// A stretch of a panel's kept inputs at which the same features have a weight.
+struct GemmRun {
   uint16_t mask;   // bit l: lane l of the panel has a weight here
   uint16_t count;  // inputs in the run
 };
 
 // Where a sparse panel's parts begin.
 struct GemmPanel {
-  int64_t value;  // into values; csr: into offsets too
+  int64_t value;  // into values; csr windows: into offsets too
   int64_t input;  // into inputs_kept; nm: into places
-  int64_t run;    // bcr: into runs. Others: unused
+  int64_t run;    // bcr, csr lists: into runs. Others: unused
 };
 
 // A packed weight. Layouts:
@@ -47,11 +47,15 @@ struct GemmPanel {
 //          each input of a run come the weights of the lanes in the mask, lowest first. Inputs at
 //          even places of a run add to one chain, those at odd places to another; the two are
 //          added at the end. A panel's values begin at a multiple of 16.
-//   csr    a panel goes through x in steps, each with a window of inputs from inputs_kept[step]
+//   csr    in one of two forms. For products of few rows, windows: a panel goes through x in
+//          steps, each with a window of inputs from inputs_kept[step]
 //          on; in a step every lane adds one input of the window: values[step][16] times the
 //          input at offsets[step][16]. A lane with no weight in the window adds 0 times the
 //          window's first input. Windows start within x, and at most at
-//          inputs - window if that is positive.
+//          inputs - window if that is positive. For products of more rows, lists (window is 0):
+//          runs are pairs of lanes, the two in the mask, with the longer list's count; then come
+//          values[count][2], of the lower lane first, and their inputs_kept[count][2]. The shorter
+//          list ends in weights of 0 for its last input.
 //   nm     every feature has the same number of weights in each group of 4 inputs, at least one of
 //          them possibly 0: values[group][weight][16]. places[word][16] says, two bits a weight
 //          from the lowest on, which input of the group it is for. A last group of fewer inputs
@@ -66,12 +70,12 @@ struct GemmWeights {
   // Sparse layouts only.
   const uint16_t* inputs_kept;
   const uint8_t* offsets;
-  const BcrRun* runs;
+  const GemmRun* runs;
   const GemmPanel* begins;  // [panels + 1]
   const int32_t* order;     // [panels * 16] lane -> feature, -1: none; null: lane order
   const uint32_t* places;   // nm
   int32_t group_weights;    // nm: per feature, 1 or 2
-  int32_t window;           // csr: inputs in each
+  int32_t window;           // csr windows: inputs in each
 };
 
 constexpr int64_t NmGroups(int64_t inputs) { return (inputs + kNmGroup - 1) / kNmGroup; }
@@ -81,8 +85,8 @@ struct GemmArgs {
   int32_t panel_begin;
   int32_t panel_end;
   int32_t rows;  // 0 <= rows <= rows_max of the variant
-  // Input k of row r is at x[k * x_stride + r], x_stride >= rows (1 for one row); for csr and nm it
-  // is at x[r * x_stride + k], x_stride >= inputs.
+  // Input k of row r is at x[k * x_stride + r], x_stride >= rows (1 for one row); for csr windows
+  // and nm it is at x[r * x_stride + k], x_stride >= inputs.
   const float* x;
   int64_t x_stride;
   const float* bias;      // [features] or null

@@ -67,7 +67,10 @@ PackedWeight Pack(const GemmVariant& variant, const float* w, int64_t features, 
           static_cast<long long>(features), static_cast<long long>(inputs));
     return pack::Nm(w, features, inputs);
   }
-  if (layout == Layout::kCsr) return pack::Csr(w, features, inputs, variant.window);
+  if (layout == Layout::kCsr) {
+    return variant.window == 0 ? pack::CsrLists(w, features, inputs)
+                               : pack::Csr(w, features, inputs, variant.window);
+  }
   PackedWeight packed = (layout == Layout::kDense ? pack::Dense : pack::Bcr)(w, features, inputs);
   return variant.weights == DType::kBF16 ? pack::Narrowed(std::move(packed)) : std::move(packed);
 }
@@ -79,8 +82,8 @@ void Truncate(float* w, int64_t n) {
   }
 }
 
-const GemmVariant& Reference(Layout layout, DType dtype) {
-  return PickGemm(layout, dtype, kBaseline);
+const GemmVariant& Reference(const GemmVariant& variant) {
+  return PickGemm(variant.layout, variant.weights, variant.rows_min, kBaseline);
 }
 
 // One call of `variant` and of its reference on rows with padded strides.
@@ -93,7 +96,7 @@ void TestVariant(const GemmVariant& variant, int64_t rows, int64_t features, int
   const auto exact = [&](int64_t n, int64_t length) {
     return n > 0 ? n * (length + pad) - pad : 0;
   };
-  const bool by_row = variant.layout == Layout::kCsr || variant.layout == Layout::kNm;
+  const bool by_row = ReadsRows(variant);
   const Floats x = check::RandomFloats(
       std::max<int64_t>(0, by_row ? exact(rows, inputs) : exact(inputs, rows)), 0.1);
   const Floats bias = check::RandomFloats(features);
@@ -118,7 +121,7 @@ void TestVariant(const GemmVariant& variant, int64_t rows, int64_t features, int
   args.y_stride = features + pad;
   args.activation = static_cast<UnaryOp>(check::RandomInt(0, 2));
   args.y = expected.get();
-  Reference(variant.layout, variant.weights).fn(args);
+  Reference(variant).fn(args);
   args.y = y.get();
   variant.fn(args);
   CHECK(SameBits(y.get(), expected.get(), y_size), "%s rows %lld features %lld inputs %lld",
@@ -162,7 +165,8 @@ Floats Run(const PackedWeight& packed, const float* x, int64_t rows, int threads
 void TestWhole(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
   const Floats w = RandomWeight(layout, features, inputs);
   const Floats x = check::RandomFloats(rows * inputs);
-  const PackedWeight packed = Pack(PickGemm(layout, DType::kF32), w.get(), features, inputs);
+  const PackedWeight packed = Pack(PickGemm(layout, DType::kF32, rows), w.get(), features, inputs);
+  const PackedWeight single = Pack(PickGemm(layout), w.get(), features, inputs);
   const Activation relu = {UnaryOp::kRelu, 0.0f, 0.0f};
   const Floats y = Run(packed, x.get(), rows, 1, relu);
   for (int64_t r = 0; r < rows; ++r) {
@@ -178,7 +182,7 @@ void TestWhole(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
       CHECK(std::fabs(got - std::max(0.0, sum)) <= 1e-6 * size + 1e-7, "%s: %g, expected %g",
             Name(layout), got, sum);
     }
-    const Floats alone = Run(packed, x.get() + r * inputs, 1, 1, relu);
+    const Floats alone = Run(single, x.get() + r * inputs, 1, 1, relu);
     CHECK(SameBits(alone.get(), y.get() + r * features, features), "%s row %lld", Name(layout),
           static_cast<long long>(r));
   }

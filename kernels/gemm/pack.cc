@@ -23,9 +23,10 @@ int64_t PanelWidth(int64_t panel, int64_t features) {
   return features - panel * kDensePanel > kDensePanel / 2 ? kDensePanel : kDensePanel / 2;
 }
 
-PackedWeight Form(Layout layout, const float* w, int64_t features, int64_t inputs) {
+PackedWeight Form(Layout layout, const float* w, int64_t features, int64_t inputs, int window) {
   if (layout == Layout::kBcr) return pack::Bcr(w, features, inputs);
-  if (layout == Layout::kCsr) return pack::Csr(w, features, inputs, PickGemm(layout).window);
+  if (layout == Layout::kCsr && window == 0) return pack::CsrLists(w, features, inputs);
+  if (layout == Layout::kCsr) return pack::Csr(w, features, inputs, window);
   const bool nm = layout == Layout::kNm && pack::FitsNm(w, features, inputs);
   return nm ? pack::Nm(w, features, inputs) : pack::Dense(w, features, inputs);
 }
@@ -78,18 +79,20 @@ void InterleaveRows(const float* x, int64_t x_stride, int64_t rows, int64_t inpu
 }
 
 std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t begin,
-                                               int64_t features, int64_t inputs) {
+                                               int64_t features, int64_t inputs, int64_t rows) {
   Layout layout = weight.type().layout;
   if (inputs >= 1 << 16) layout = Layout::kDense;
-  const std::string key = std::string("gemm ") + Name(layout) + " " + std::to_string(begin) + "+" +
-                          std::to_string(features) + "x" + std::to_string(inputs);
+  const int window = PickGemm(layout, DType::kF32, rows).window;
+  const std::string key = std::string("gemm ") + Name(layout) + std::to_string(window) + " " +
+                          std::to_string(begin) + "+" + std::to_string(features) + "x" +
+                          std::to_string(inputs);
   // Before the lock that packing holds.
   const bool bf16 = weight.type().dtype == DType::kBF16;
   const std::shared_ptr<const Constant> wide = bf16 ? Widened(weight) : weight.shared_from_this();
   return weight.Packed<const PackedWeight>(key, [&] {
     const std::shared_ptr<const std::byte> all = wide->Dense();
     const float* w = reinterpret_cast<const float*>(all.get()) + begin * inputs;
-    PackedWeight packed = Form(layout, w, features, inputs);
+    PackedWeight packed = Form(layout, w, features, inputs, window);
     const bool narrow = packed.layout == Layout::kDense || packed.layout == Layout::kBcr;
     if (bf16 && narrow) packed = pack::Narrowed(std::move(packed));
     return std::make_shared<const PackedWeight>(std::move(packed));

@@ -18,11 +18,11 @@ struct PackedWeight {
 };
 
 // Rows [begin, begin + features) of `weight` read as a matrix of rows of `inputs` elements,
-// packed for its layout. Held by the constant: equal requests share one form. A sparse
-// weight with 2^16 inputs or more is packed dense, and so is an nm weight that does not fit;
-// one of bf16 is packed as f32 in the layouts that have no bf16 form.
+// packed for its layout and for products of `rows` rows of x. Held by the constant: equal requests
+// share one form. A sparse weight with 2^16 inputs or more is packed dense, and so is an nm weight
+// that does not fit; one of bf16 is packed as f32 in the layouts that have no bf16 form.
 std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t begin,
-                                               int64_t features, int64_t inputs);
+                                               int64_t features, int64_t inputs, int64_t rows);
 
 // Elements of the dense form of [features, inputs], without the slack at the end.
 int64_t DensePanelFloats(int64_t features, int64_t inputs);
@@ -39,6 +39,7 @@ namespace pack {
 PackedWeight Dense(const float* w, int64_t features, int64_t inputs);
 PackedWeight Bcr(const float* w, int64_t features, int64_t inputs);
 PackedWeight Csr(const float* w, int64_t features, int64_t inputs, int window);
+PackedWeight CsrLists(const float* w, int64_t features, int64_t inputs);
 PackedWeight Nm(const float* w, int64_t features, int64_t inputs);  // of a weight that FitsNm
 
 // Are there at most kNmMost weights in every group?

@@ -30,7 +30,7 @@ struct Parts {
   std::vector<float> values;
   std::vector<uint16_t> inputs_kept;
   std::vector<uint8_t> offsets;
-  std::vector<BcrRun> runs;
+  std::vector<GemmRun> runs;
   std::vector<GemmPanel> begins;
 
   void Mark() {
@@ -57,7 +57,7 @@ PackedWeight Finish(Parts parts, const std::vector<int32_t>& order, int64_t feat
                     nullptr,
                     packed.inputs_kept.as<uint16_t>(),
                     packed.offsets.as<uint8_t>(),
-                    packed.runs.as<BcrRun>(),
+                    packed.runs.as<GemmRun>(),
                     packed.begins.as<GemmPanel>(),
                     order.empty() ? nullptr : packed.order.as<int32_t>(),
                     nullptr,
@@ -180,6 +180,37 @@ void AddCsrPanel(const float* w, int64_t inputs, const int32_t* lanes, int windo
   }
 }
 
+// Adds a panel of csr lists, lanes of about equal length in pairs.
+void AddListPanel(const float* w, int64_t inputs, int64_t first, int64_t lanes, Parts* parts) {
+  std::vector<std::vector<uint16_t>> lists(kSparsePanel);
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    for (int64_t k = 0; k < inputs; ++k) {
+      if (w[(first + lane) * inputs + k] == 0.0f) continue;
+      lists[static_cast<size_t>(lane)].push_back(static_cast<uint16_t>(k));
+    }
+  }
+  std::vector<int32_t> order = Ascending(kSparsePanel);
+  const auto list = [&](int32_t lane) -> const auto& { return lists[static_cast<size_t>(lane)]; };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return list(a).size() > list(b).size(); });
+  for (size_t i = 0; i < order.size(); i += 2) {
+    const auto [low, high] = std::minmax(order[i], order[i + 1]);
+    const size_t count = list(order[i]).size();
+    parts->runs.push_back(
+        {static_cast<uint16_t>(1u << low | 1u << high), static_cast<uint16_t>(count)});
+    for (size_t at = 0; at < count; ++at) {
+      for (const int32_t lane : {low, high}) {
+        const bool has = at < list(lane).size();
+        const uint16_t k = has                  ? list(lane)[at]
+                           : list(lane).empty() ? uint16_t{0}
+                                                : list(lane).back();
+        parts->inputs_kept.push_back(k);
+        parts->values.push_back(has ? w[(first + lane) * inputs + k] : 0.0f);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 PackedWeight pack::Bcr(const float* w, int64_t features, int64_t inputs) {
@@ -218,6 +249,16 @@ PackedWeight pack::Csr(const float* w, int64_t features, int64_t inputs, int win
   }
   parts.Mark();
   return Finish(std::move(parts), order, features, inputs, Layout::kCsr, window);
+}
+
+PackedWeight pack::CsrLists(const float* w, int64_t features, int64_t inputs) {
+  Parts parts;
+  for (int64_t first = 0; first < features; first += kSparsePanel) {
+    parts.Mark();
+    AddListPanel(w, inputs, first, std::min<int64_t>(kSparsePanel, features - first), &parts);
+  }
+  parts.Mark();
+  return Finish(std::move(parts), {}, features, inputs, Layout::kCsr);
 }
 
 }  // namespace coexec::kernels

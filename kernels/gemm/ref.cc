@@ -98,6 +98,31 @@ void gemm_f32_csr_ref(const GemmArgs& a) {
   }
 }
 
+void gemm_f32_csr_lists_ref(const GemmArgs& a) {
+  const GemmWeights& w = *a.weights;
+  for (int64_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+    const float* value = w.values + w.begins[panel].value;
+    const uint16_t* input = w.inputs_kept + w.begins[panel].input;
+    for (int64_t run = w.begins[panel].run; run < w.begins[panel + 1].run; ++run) {
+      const int count = w.runs[run].count;
+      for (int lane = 0, place = 0; lane < kSparsePanel; ++lane) {
+        if ((w.runs[run].mask >> lane & 1) == 0) continue;
+        const int64_t m = FeatureAt(w, panel * kSparsePanel + lane);
+        for (int32_t r = 0; m >= 0 && r < a.rows; ++r) {
+          float sum = 0.0f;
+          for (int i = place; i < 2 * count; i += 2) {
+            sum = __builtin_fmaf(a.x[input[i] * a.x_stride + r], value[i], sum);
+          }
+          Store(a, r, m, sum);
+        }
+        ++place;
+      }
+      value += 2 * count;
+      input += 2 * count;
+    }
+  }
+}
+
 void gemm_f32_nm_ref(const GemmArgs& a) {
   const GemmWeights& w = *a.weights;
   for (int64_t panel = a.panel_begin; panel < a.panel_end; ++panel) {

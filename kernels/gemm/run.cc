@@ -34,9 +34,6 @@ struct Blocks {
   int64_t begin(int64_t block) const { return rows * block / count; }
 };
 
-// Some layouts read a row's inputs side by side, the others an input's rows.
-bool ReadsRows(Layout layout) { return layout == Layout::kCsr || layout == Layout::kNm; }
-
 // Average multiply-adds of one panel and one row.
 int64_t PanelMacs(const GemmVariant& variant, const GemmWeights& weights) {
   if (variant.layout == Layout::kDense) return weights.inputs * kDensePanel;
@@ -53,7 +50,7 @@ class Chunk {
         call_(call),
         row_begin_(row_begin),
         blocks_(rows, BlockRows(variant, weights)),
-        interleaved_(rows > 1 && !ReadsRows(variant.layout)),
+        interleaved_(rows > 1 && !ReadsRows(variant)),
         scratch_(scratch) {}
 
   void Run(Team& team) {
@@ -128,7 +125,7 @@ class Chunk {
     args.panel_end = static_cast<int32_t>(panel_end);
     args.rows = static_cast<int32_t>(rows);
     args.x = interleaved_ ? scratch_ + first * weights_.inputs : call_.x + row * call_.x_stride;
-    args.x_stride = interleaved_ ? rows : ReadsRows(variant_.layout) ? call_.x_stride : 1;
+    args.x_stride = interleaved_ ? rows : ReadsRows(variant_) ? call_.x_stride : 1;
     args.bias = call_.bias;
     args.residual = call_.residual ? call_.residual + row * call_.residual_stride : nullptr;
     args.residual_stride = call_.residual_stride;

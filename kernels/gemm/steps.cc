@@ -52,7 +52,7 @@ GemmStep::GemmStep(const StepSpec& spec)
   CheckOperands(spec, 2, 4, 1, {1});
   rows_ = CheckGemm(spec);
   const std::vector<int64_t>& shape = spec.inputs[1].shape;
-  packed_ = PackWeight(*spec.constants[1], 0, shape[0], shape[1]);
+  packed_ = PackWeight(*spec.constants[1], 0, shape[0], shape[1], rows_);
   variant_ = &PickGemm(*packed_);
 }
 

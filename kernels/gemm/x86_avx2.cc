@@ -68,6 +68,7 @@ struct Four {
 
 #include "kernels/gemm/bcr.inc"
 #include "kernels/gemm/csr.inc"
+#include "kernels/gemm/csr_lists.inc"
 #include "kernels/gemm/dense.inc"
 #include "kernels/gemm/nm.inc"
 
@@ -108,6 +109,8 @@ void gemm_f32_csr_avx2(const GemmArgs& a) {
       return;
   }
 }
+
+void gemm_f32_csr_lists_avx2(const GemmArgs& a) { ListRows(a); }
 
 void gemm_f32_nm_avx2(const GemmArgs& a) {
   switch (a.rows) {

@@ -59,6 +59,7 @@ struct Four {
 
 #include "kernels/gemm/bcr.inc"
 #include "kernels/gemm/csr.inc"
+#include "kernels/gemm/csr_lists.inc"
 #include "kernels/gemm/dense.inc"
 #include "kernels/gemm/nm.inc"
 
@@ -119,6 +120,8 @@ void gemm_f32_csr_avx512(const GemmArgs& a) {
       return;
   }
 }
+
+void gemm_f32_csr_lists_avx512(const GemmArgs& a) { ListRows(a); }
 
 void gemm_f32_nm_avx512(const GemmArgs& a) {
   switch (a.rows) {

@@ -100,9 +100,11 @@ RnnWay RecurrentStep::MakeWay(const StepSpec& spec, int64_t index) const {
   const int64_t row = shape_.gates * shape_.hidden;
   const int64_t begin = index * row;
   RnnWay way = {};
-  way.input = PackWeight(*spec.constants[1], begin, row, shape_.inputs);
+  way.input =
+      PackWeight(*spec.constants[1], begin, row, shape_.inputs, shape_.steps * shape_.batch);
   const auto state = [&](int64_t first, int64_t features) {
-    way.state.push_back(PackWeight(*spec.constants[2], begin + first, features, shape_.hidden));
+    way.state.push_back(
+        PackWeight(*spec.constants[2], begin + first, features, shape_.hidden, shape_.batch));
   };
   if (kind_ == RnnKind::kGruResetFirst) {
     state(0, 2 * shape_.hidden);
