@@ -152,7 +152,7 @@ def _schemes(model: onnx.ModelProto, density: float) -> Iterator[tuple[str, list
         if layout == "pattern" and density > PATTERN_DENSITY_MAX:
             continue
         rule = parse_rule(form.format(round(1 - density, 6)))
-        if rule.fits(node.op_type, shape) and (layout != "kgs" or len(shape) == 5):
+        if not rule.why_not(node.op_type, shape) and (layout != "kgs" or len(shape) == 5):
             yield layout, [rule]
 
 
