@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 
 from coexec.compiler.errors import CompileError
-from coexec.compiler.ir import Array, Graph, Value
+from coexec.compiler.ir import Array, Graph, Layer, Value
+from coexec.compiler.ir.ops import BY_NAME
 from coexec.compiler.passes.weights import Weight, as_matrix
 from coexec.compiler.prune.kernel_mask import kgs_mask, pattern_mask
 from coexec.compiler.prune.latency import TimeVariants
@@ -19,8 +20,9 @@ from coexec.compiler.prune.least_squares import ChooseMask
 from coexec.compiler.prune.mask import bcr_mask, nm_mask, unstructured_mask
 from coexec.compiler.prune.rule import PruneRule
 
-# Below this a layer's zeros save nothing worth their harm.
-_TINY_WEIGHTS = 4096
+# Below this a layer's zeros save nothing worth their harm. Few weights alone are no reason: at
+# a high resolution they are much work.
+_TINY_FLOPS = 8192
 # The last Gemm decides the answer; up to this size it costs little to leave it whole.
 _SMALL_CLASSIFIER_WEIGHTS = 65536
 # Blocks to choose from, smallest first: rows in strips of the kernels, and columns.
@@ -164,7 +166,8 @@ def _protected(found: Sequence[Weight]) -> dict[str, str]:
     sizes: dict[str, int] = {}
     for weight in found:
         sizes[weight.layer.name] = sizes.get(weight.layer.name, 0) + weight.value.type.elements
-    reasons = {name: "fewer than 4096 weights" for name, n in sizes.items() if n < _TINY_WEIGHTS}
+    tiny = f"fewer than {_TINY_FLOPS} operations"
+    reasons = {weight.layer.name: tiny for weight in found if _flops(weight.layer) < _TINY_FLOPS}
     convs = [weight.layer.name for weight in found if weight.layer.op == "Conv"]
     if convs:
         reasons[convs[0]] = "the first Conv"
@@ -173,6 +176,11 @@ def _protected(found: Sequence[Weight]) -> dict[str, str]:
         if sizes[last] < _SMALL_CLASSIFIER_WEIGHTS:
             reasons.setdefault(last, "the last Gemm, and small")
     return reasons
+
+
+def _flops(layer: Layer) -> int:
+    types = [None if value is None else value.type for value in layer.inputs]
+    return BY_NAME[layer.op].cost_of(types, layer.attrs).flops
 
 
 def _refuse_rules_without_layers(

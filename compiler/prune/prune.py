@@ -30,9 +30,10 @@ def prune(
 ) -> PruneReport:
     """Replaces weights of the graph by pruned ones. Of the rules whose scheme fits a weight the
     last one that names its layer applies, else the last rule for all, which leaves the first Conv,
-    layers below 4096 weights and a last Gemm below 65536 as they are. calibration: inputs in the
-    graph's order, any number of times; run computes a graph's outputs from them. With them, and
-    unless reconstruct is off, weights are chosen and refitted by least squares; else by magnitude.
+    layers below 8192 operations and a last Gemm below 65536 weights as they are. calibration:
+    inputs in the graph's order, any number of times; run computes a graph's outputs from them. With
+    them, and unless reconstruct is off, weights are chosen and refitted by least squares; else by
+    magnitude.
     target: sets the rates that rules leave open; without a rule for all, bcr's. time: measures
     layers. Raises CompileError when a rule names no layer that can be pruned, a rate is open
     without a target, or the target is out of reach."""

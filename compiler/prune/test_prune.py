@@ -20,9 +20,9 @@ def _net() -> Graph:
     y = b.conv(x, b.weight(48, 32, 3, 3), b.weight(48))
     y = b.conv(y, b.weight(48, 1, 3, 3), group=48, pad=1)
     y = b.conv(y, b.weight(40, 48, 3, 3), pad=1)
-    y = b.conv(y, b.weight(8, 40, 1, 1))
-    y = b.op("Reshape", y, shape=[1, 128])
-    graph = b.graph(b.gemm(y, b.weight(40, 128)))
+    y = b.conv(y, b.weight(4, 40, 1, 1))
+    y = b.op("Reshape", y, shape=[1, 64])
+    graph = b.graph(b.gemm(y, b.weight(80, 64)))
     for layer, name in zip(
         graph.layers, ["first", "deep", "body", "tiny", "r", "head"], strict=True
     ):
@@ -37,7 +37,7 @@ def test_the_rule_for_all_spares_what_it_should() -> None:
     assert why == {
         "first": "the first Conv",
         "body": "",
-        "tiny": "fewer than 4096 weights",
+        "tiny": "fewer than 8192 operations",
         "head": "the last Gemm, and small",
     }
     density = {w.layer: w.density for w in report.weights}
