@@ -32,6 +32,12 @@ inline vec::F MixedEvens(vec::F a, vec::F b) { return vuzp1q_f32(a, b); }
 inline vec::F MixedOdds(vec::F a, vec::F b) { return vuzp2q_f32(a, b); }
 inline vec::F Ordered(vec::F x) { return x; }
 
+// x in a register: compilers would rather load it again for every use.
+inline vec::F Kept(vec::F x) {
+  asm("" : "+w"(x));
+  return x;
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 

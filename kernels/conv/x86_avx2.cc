@@ -28,6 +28,12 @@ inline vec::F MixedEvens(vec::F a, vec::F b) { return _mm256_shuffle_ps(a, b, 0x
 inline vec::F MixedOdds(vec::F a, vec::F b) { return _mm256_shuffle_ps(a, b, 0xdd); }
 inline vec::F Ordered(vec::F x) { return (vec::F)_mm256_permute4x64_pd((__m256d)x, 0xd8); }
 
+// x in a register: compilers would rather load it again for every use.
+inline vec::F Kept(vec::F x) {
+  asm("" : "+x"(x));
+  return x;
+}
+
 inline vec::F Join(const float* a, const float* b) {
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(a)), _mm_loadu_ps(b), 1);
 }

@@ -30,6 +30,12 @@ inline vec::F MixedOdds(vec::F a, vec::F b) {
 }
 inline vec::F Ordered(vec::F x) { return x; }
 
+// x in a register: compilers would rather load it again for every use.
+inline vec::F Kept(vec::F x) {
+  asm("" : "+v"(x));
+  return x;
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 
