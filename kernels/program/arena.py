@@ -8,7 +8,7 @@ Inference", 2020, section 5.2).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_ALIGN = 64
+ALIGN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +48,4 @@ def _best_gap(taken: list[tuple[int, int]], nbytes: int) -> int:
 
 
 def _round_up(nbytes: int) -> int:
-    return (nbytes + _ALIGN - 1) // _ALIGN * _ALIGN
+    return (nbytes + ALIGN - 1) // ALIGN * ALIGN

@@ -14,45 +14,61 @@ from coexec.kernels.program.runner import Runner
 from coexec.kernels.program.weights import StoredConstant
 from coexec.protos import program_pb2
 
-_SHAPES = ([2, 3, 4], [6, 4], [24])
-_CONSTANT = np.arange(24, dtype=np.float32) / 7
+_SHAPE = [2, 4, 4]  # a multiple of a cache line: what is joined may lie side by side
+_CONSTANT = np.arange(32, dtype=np.float32) / 7
 
 
 def _type(shape: list[int]) -> program_pb2.TensorType:
     return program_pb2.TensorType(dtype="f32", shape=shape, layout="dense")
 
 
+def _but(shape: list[int], axis: int) -> list[int]:
+    return [*shape[:axis], -1, *shape[axis + 1 :]]
+
+
 @st.composite
 def programs(draw: st.DrawFn) -> program_pb2.Program:
-    """Chains and diamonds of Add, Neg and Reshape over one input and one constant."""
+    """Chains and diamonds of Add, Neg, Reshape and Concat over one input and one constant."""
     program = program_pb2.Program(name="random")
-    program.tensors.add(name="t0", type=_type(_SHAPES[0]))
-    program.tensors.add(name="t1", type=_type(_SHAPES[0]), constant=True, digest=b"c")
+    program.tensors.add(name="t0", type=_type(_SHAPE))
+    program.tensors.add(name="t1", type=_type(_SHAPE), constant=True, digest=b"c")
     program.inputs.append(0)
     for i in range(2, 2 + draw(st.integers(1, 9))):
-        op = draw(st.sampled_from(["Add", "Neg", "Reshape"]))
+        op = draw(st.sampled_from(["Add", "Neg", "Reshape", "Concat"]))
         a = draw(st.integers(0, i - 1))
         shape = list(program.tensors[a].type.shape)
         inputs = [a]
         if op == "Reshape":
-            shape = draw(st.sampled_from(_SHAPES))
+            rows = int(np.prod(shape)) // 16
+            shape = draw(st.sampled_from([[rows, 4, 4], [rows * 4, 4], [1, rows * 16]]))
         if op == "Add":
             same = [k for k in range(i) if list(program.tensors[k].type.shape) == shape]
             inputs.append(draw(st.sampled_from(same)))
+        if op == "Concat":
+            axis = int(shape[0] == 1)
+            shapes = [list(tensor.type.shape) for tensor in program.tensors]
+            fits = [k for k in range(i) if _but(shapes[k], axis) == _but(shape, axis)]
+            inputs += draw(st.lists(st.sampled_from(fits), min_size=1, max_size=2))
+            shape[axis] = sum(program.tensors[k].type.shape[axis] for k in inputs)
         program.tensors.add(name=f"t{i}", type=_type(shape))
         layer = program.layers.add(name=f"l{i}", op=op, inputs=inputs, outputs=[i])
         if op == "Reshape":
             layer.attrs["shape"].ints.values.extend(shape)
+        if op == "Concat":
+            layer.attrs["axis"].i = axis
     made = range(2, len(program.tensors))
     program.outputs.extend(draw(st.lists(st.sampled_from(made), min_size=1, unique=True)))
     return program
 
 
 def _expected(program: program_pb2.Program, x: np.ndarray) -> dict[str, np.ndarray]:
-    values = {0: x, 1: _CONSTANT.reshape(_SHAPES[0])}
+    values = {0: x, 1: _CONSTANT.reshape(_SHAPE)}
     for layer in program.layers:
         a, *rest = (values[i] for i in layer.inputs)
-        result = -a if layer.op == "Neg" else a + rest[0] if rest else a
+        if layer.op == "Concat":
+            result = np.concatenate([a, *rest], layer.attrs["axis"].i)
+        else:
+            result = -a if layer.op == "Neg" else a + rest[0] if rest else a
         values[layer.outputs[0]] = result.reshape(program.tensors[layer.outputs[0]].type.shape)
     return {program.tensors[i].name: values[i] for i in program.outputs}
 
@@ -68,7 +84,7 @@ def _runner(program: program_pb2.Program, threads: int = 1) -> Runner:
 @given(programs())
 def test_a_program_gives_what_its_layers_say(program: program_pb2.Program) -> None:
     runner = _runner(program)
-    x = np.random.default_rng(0).standard_normal(_SHAPES[0]).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal(_SHAPE).astype(np.float32)
     kept = x.copy()
     for _ in range(2):  # the second run finds the memory of the first
         got = runner.run({"t0": x})
