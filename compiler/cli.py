@@ -58,7 +58,7 @@ def register(subparsers: Subparsers) -> None:
         choices=TYPES,
         default="f32",
         help="what weights are stored as: bf16 halves them and computes in f32; int8 computes "
-        "convolutions and matrix products on integers, and needs --calibration",
+        "convolutions, matrix products, LSTM and GRU on integers, and needs --calibration",
     )
     inspecting = add_command(
         subparsers,

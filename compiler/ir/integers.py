@@ -1,6 +1,8 @@
 """Products on integers (Jacob et al., CVPR 2018, section 2): what int8 weights and the scales
 beside them stand for. x becomes q = clip(rint(x / scale), -zero, 255 - zero) with x_scale = [scale,
-zero]; a sum of q * w times scale * w_scale[m] is the product. Weights are in -127..127."""
+zero]; a sum of q * w times scale * w_scale[m] is the product. Weights are in -127..127.
+
+A recurrent layer's state is in -1..1, so its scale is known: 2048 steps make up 1."""
 
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ from coexec.compiler.ir.op import Array, require, require_float_weights
 LEVELS = 255  # of an activation
 WEIGHT_MAX = 127
 SUM_MAX = 65536  # products that a sum in int32 holds
+STATE_STEPS = 2048
+STATE_MAX = 8192  # of a state's steps by weights, likewise
 
 
 def check_weight(
@@ -27,16 +31,26 @@ def check_weight(
         require(not w_scale and not x_scale, f"{op}: scales are for w of i8")
         return
     require(x.dtype == "f32", f"{op}: x must be f32 for w of i8, got {x.dtype}")
-    for name, scale, count in (("w_scale", w_scale, w.shape[0]), ("x_scale", x_scale, 2)):
-        fits = scale == TensorType("f32", (count,))
-        require(fits, f"{op}: {name} must be f32[{count}] for w of i8, got {scale}")
+    require_scale(op, "w_scale", w_scale, w.shape[0])
+    require_scale(op, "x_scale", x_scale, 2)
 
 
-def steps(x: Array, x_scale: Array) -> Array:
+def require_scale(op: str, name: str, scale: TensorType | None, *shape: int) -> None:
+    fits = TensorType("f32", shape)
+    require(scale == fits, f"{op}: {name} must be {fits} for weights of i8, got {scale}")
+
+
+def integers_of(x: Array, x_scale: Array) -> Array:
     """The integers that stand for x, less the zero point: float64, so that sums are exact."""
     scale, zero = x_scale
     inside = np.clip(x * (np.float32(1) / scale), -zero, LEVELS - zero)
     whole: Array = np.rint(inside).astype(np.float64)
+    return whole
+
+
+def integers_of_state(h: Array) -> Array:
+    """The same of a state."""
+    whole: Array = np.rint(np.clip(h.astype(np.float32), -1, 1) * STATE_STEPS).astype(np.float64)
     return whole
 
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from coexec.compiler.ir import Array, Graph, Layer, TensorType, Value
-from coexec.compiler.ir.integers import LEVELS, SUM_MAX, WEIGHT_MAX
+from coexec.compiler.ir.integers import LEVELS, STATE_MAX, SUM_MAX, WEIGHT_MAX
+from coexec.compiler.ir.ops import BY_NAME
 from coexec.compiler.passes.sparsify import choose_layout, dense_share, layer_work
 from coexec.compiler.prune.report import relative_error
 from coexec.compiler.prune.walk import Run, Walk
@@ -25,7 +26,8 @@ from coexec.compiler.quantize.weights import TypedOperand, typed_operands
 
 # Of a layer's results, relative: sound layers are below a third of it.
 ERROR_MAX = 0.05
-_OPS = ("Conv", "Gemm")
+_RECURRENT = ("LSTM", "GRU")
+_OPS = ("Conv", "Gemm", *_RECURRENT)
 
 
 def quantized_weight(array: Array) -> tuple[Array, Array]:
@@ -49,8 +51,8 @@ def activation_scale(low: float, high: float) -> Array:
 
 
 def to_int8(graph: Graph, examples: Sequence[Sequence[Array]], run: Run) -> list[TypedWeight]:
-    """Makes each Conv and Gemm that can be one of int8, in place, layer after layer: a later one
-    sees what the earlier ones compute now."""
+    """Gives each weight of Conv, Gemm, LSTM and GRU that may have it the type int8, in place, layer
+    after layer: a later one sees what the earlier ones compute now."""
     walk = Walk(graph, examples, run)
     positions = {id(layer): i for i, layer in enumerate(graph.layers)}
     report = []
@@ -59,7 +61,7 @@ def to_int8(graph: Graph, examples: Sequence[Sequence[Array]], run: Run) -> list
         note, error = _why_not(graph, found), 0.0
         if not note:
             walk.to(positions[id(layer)])
-            error, note = _quantize(layer, walk)
+            error, note = _quantize(found, walk)
         dtype = "f32" if note else "int8"
         report.append(TypedWeight(layer.name, operand, dtype, value.type.elements, error, note))
     return report
@@ -78,8 +80,9 @@ def _why_not(graph: Graph, found: TypedOperand) -> str:
         return "depthwise: few weights, and quantizing its input costs as much as its sums"
     if dense_share(layer) < 1:
         return "Winograd in f32 is faster than sums of int8"
-    if value.type.elements > SUM_MAX * value.type.shape[0]:
-        return f"sums of more than {SUM_MAX} products"
+    limit = STATE_MAX if found.operand == "r" else SUM_MAX
+    if value.type.elements > limit * _rows(layer, value):
+        return f"sums of more than {limit} products"
     if not np.isfinite(value.constant).all():
         return "it is not finite"
     whole = layer.attrs.get("group", 1) == 1
@@ -88,33 +91,48 @@ def _why_not(graph: Graph, found: TypedOperand) -> str:
     return ""
 
 
-def _quantize(layer: Layer, walk: Walk) -> tuple[float, str]:
-    """The error of the layer's result, and why the layer stays as it is."""
-    x, w, result = layer.inputs[0], layer.inputs[1], layer.outputs[0]
+def _rows(layer: Layer, value: Value) -> int:
+    """How many scales the weight has: of LSTM and GRU it is [D, G*H, ...], else [M, ...]."""
+    dims = 2 if layer.op in _RECURRENT else 1
+    return int(np.prod(value.type.shape[:dims]))
+
+
+def _quantize(found: TypedOperand, walk: Walk) -> tuple[float, str]:
+    """The error of the layer's first result, and why the operand stays as it is."""
+    layer, operand, weight = found.layer, found.operand, found.value
+    x, result = layer.inputs[0], next(value for value in layer.outputs if value)
     assert x is not None
-    assert w is not None
-    assert w.constant is not None
-    assert result is not None
-    seen = walk.values(x)
-    low, high = min(float(a.min()) for a in seen), max(float(a.max()) for a in seen)
-    if not np.isfinite([low, high]).all():
-        return 0.0, "its input is not finite"
-    integers, scale = quantized_weight(w.constant)
+    assert weight.constant is not None
+    operands: dict[str, Value] = {}
+    if operand == "w":  # the state of r has a scale that is known
+        seen = walk.values(x)
+        low, high = min(float(a.min()) for a in seen), max(float(a.max()) for a in seen)
+        if not np.isfinite([low, high]).all():
+            return 0.0, "its input is not finite"
+        operands["x_scale"] = _constant(f"{layer.name}.x_scale", activation_scale(low, high))
+    rows = _rows(layer, weight)
+    integers, scale = quantized_weight(weight.constant.reshape(rows, -1))
+    dims = weight.type.shape[: 2 if layer.op in _RECURRENT else 1]
+    operands[operand] = Value(
+        weight.name, replace(weight.type, dtype="i8"), integers.reshape(weight.type.shape)
+    )
+    operands[f"{operand}_scale"] = _constant(f"{layer.name}.{operand}_scale", scale.reshape(dims))
     before = list(layer.inputs)
     want = walk.run_alone(layer, result)
-    layer.inputs = [
-        x,
-        Value(w.name, replace(w.type, dtype="i8"), integers),
-        *[*before[2:], None, None][:2],
-        _constant(f"{layer.name}.w_scale", scale),
-        _constant(f"{layer.name}.x_scale", activation_scale(low, high)),
-    ]
+    layer.inputs = _with(layer, operands)
     got = walk.run_alone(layer, result)
     error = relative_error([[a] for a in want], [[a] for a in got])
     if error <= ERROR_MAX:
         return error, ""
     layer.inputs = before
     return error, f"beyond {ERROR_MAX}"
+
+
+def _with(layer: Layer, operands: dict[str, Value]) -> list[Value | None]:
+    """The layer's operands with some, by name, in place of those it has."""
+    names = [name.rstrip("?") for name in BY_NAME[layer.op].inputs]
+    given = dict(zip(names, layer.inputs, strict=False)) | operands
+    return [given.get(name) for name in names]
 
 
 def _constant(name: str, array: Array) -> Value:

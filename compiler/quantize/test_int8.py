@@ -116,6 +116,45 @@ def test_convolutions_compute_the_reference(
     np.testing.assert_allclose(_run(graph, other), want, rtol=1e-6, atol=atol)
 
 
+@pytest.mark.parametrize("hidden", [1, 17, 40])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "GRU reset first"])
+def test_recurrent_layers_compute_the_reference(op: str, direction: str, hidden: int) -> None:
+    b = Build(hidden)
+    ways, gates = 2 if direction == "bidirectional" else 1, 4 if op == "LSTM" else 3
+    attrs = {} if op == "LSTM" else {"linear_before_reset": 1 - op.count("first")}
+    x = b.input(6, 3, 13)
+    w, r = b.weight(ways, gates * hidden, 13), b.weight(ways, gates * hidden, hidden)
+    rest = [b.weight(ways, 2 * gates * hidden), b.weight(ways, 3, hidden)]
+    y = b.op(op.split()[0], x, w, r, *rest, hidden_size=hidden, direction=direction, **attrs)
+    graph = b.graph(y)
+    with mock.patch.object(int8, "ERROR_MAX", math.inf):
+        report = quantize(graph, "int8", _examples(b, 6, 3, 13), interpret)
+    verify(graph, "rewritten")
+    assert [(w.operand, w.dtype) for w in report.weights] == [("w", "int8"), ("r", "int8")]
+    other = b.rng.normal(0, 1, (6, 3, 13)).astype(np.float32)
+    want = interpret(graph, [other])[0]
+    # A state halfway between two steps may go to either: 1/2048 of a weight.
+    np.testing.assert_allclose(_run(graph, other), want, atol=3e-3)
+
+
+def test_a_recurrent_layer_may_keep_one_weight() -> None:
+    b = Build(5)
+    x = b.input(4, 1, 16)
+    sparse = b.rng.normal(0, 1, (1, 48, 16)).astype(np.float32)
+    sparse[:, :, b.rng.random(16) < 0.8] = 0
+    y = b.op(
+        "GRU", x, b.weight(1, 48, 16), b.constant(sparse),
+        hidden_size=16, direction="forward", linear_before_reset=1,
+    )  # fmt: skip
+    graph = b.graph(y)
+    report = quantize(graph, "int8", _examples(b, 4, 1, 16), interpret)
+    verify(graph, "rewritten")
+    assert [w.dtype for w in report.weights] == ["int8", "f32"]
+    other = b.rng.normal(0, 1, (4, 1, 16)).astype(np.float32)
+    np.testing.assert_allclose(_run(graph, other), interpret(graph, [other])[0], atol=1e-5)
+
+
 def test_later_layers_see_what_earlier_ones_compute() -> None:
     b = Build(1)
     x = b.input(8, 64)

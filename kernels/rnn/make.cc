@@ -67,13 +67,14 @@ void RecurrentStep::CheckOperands(const StepSpec& spec) const {
                                            state,
                                            state};
   const char* const names[] = {"x", "w", "r", "b", "initial_h", "initial_c"};
-  for (size_t i = 0; i < spec.inputs.size() && i < std::size(expected); ++i) {
+  for (size_t i = 0; i < spec.inputs.size() && i < 4 + states(); ++i) {
     const TensorType& given = spec.inputs[i];
     if (i > 2 && !given.present()) continue;
     const bool weight = i == 1 || i == 2;
-    const bool bf16 = weight && given.dtype == DType::kBF16;
-    const TensorType fits = {bf16 ? DType::kBF16 : DType::kF32, expected[i],
-                             weight ? given.layout : Layout::kDense};
+    const bool i8 = weight && given.dtype == DType::kI8;
+    const bool narrow = i8 || (weight && given.dtype == DType::kBF16);
+    const TensorType fits = {narrow ? given.dtype : DType::kF32, expected[i],
+                             weight && !i8 ? given.layout : Layout::kDense};
     if (given != fits) {
       throw Unsupported(OpName(kind_) + ": " + names[i] + " must be " + fits.str() + ", not " +
                         given.str());
@@ -96,22 +97,53 @@ void RecurrentStep::CheckOperands(const StepSpec& spec) const {
   }
 }
 
+// Operands after the initial states: the scales of w and of r, a row each, and x_scale.
+void RecurrentStep::PackInput(const StepSpec& spec, int64_t begin, RnnWay& way) const {
+  const int64_t row = shape_.gates * shape_.hidden;
+  if (spec.inputs[1].dtype != DType::kI8) {
+    way.input =
+        PackWeight(*spec.constants[1], begin, row, shape_.inputs, shape_.steps * shape_.batch);
+    return;
+  }
+  if (shape_.inputs > kI8SumMax) {
+    throw Unsupported(OpName(kind_) + " of int8 takes at most " + std::to_string(kI8SumMax) +
+                      " inputs");
+  }
+  const size_t scales = 4 + states();
+  way.input_i8 = std::make_shared<const RnnI8Product>(
+      *spec.constants[1], begin, row, shape_.inputs, ReadI8Scales(spec, scales, {shape_.ways, row}),
+      ReadI8Scale(spec, scales + 2));
+}
+
+void RecurrentStep::PackState(const StepSpec& spec, int64_t begin, RnnWay& way) const {
+  const int64_t row = shape_.gates * shape_.hidden;
+  const bool i8 = spec.inputs[2].dtype == DType::kI8;
+  if (i8 && shape_.hidden > kRnnStateMax) {
+    throw Unsupported(OpName(kind_) + " of int8 has a state of at most " +
+                      std::to_string(kRnnStateMax));
+  }
+  const std::vector<float> scale =
+      i8 ? ReadI8Scales(spec, 5 + states(), {shape_.ways, row}) : std::vector<float>{};
+  const auto pack = [&](int64_t first, int64_t features) {
+    const Constant& r = *spec.constants[2];
+    if (i8) {
+      way.state_i8.push_back(std::make_shared<const RnnI8Product>(
+          r, begin + first, features, shape_.hidden, scale, kRnnStateScale));
+    } else {
+      way.state.push_back(PackWeight(r, begin + first, features, shape_.hidden, shape_.batch));
+    }
+  };
+  const int64_t gates = kind_ == RnnKind::kGruResetFirst ? 2 * shape_.hidden : row;
+  pack(0, gates);
+  if (gates < row) pack(gates, row - gates);
+}
+
 RnnWay RecurrentStep::MakeWay(const StepSpec& spec, int64_t index) const {
   const int64_t row = shape_.gates * shape_.hidden;
   const int64_t begin = index * row;
   RnnWay way = {};
-  way.input =
-      PackWeight(*spec.constants[1], begin, row, shape_.inputs, shape_.steps * shape_.batch);
-  const auto state = [&](int64_t first, int64_t features) {
-    way.state.push_back(
-        PackWeight(*spec.constants[2], begin + first, features, shape_.hidden, shape_.batch));
-  };
-  if (kind_ == RnnKind::kGruResetFirst) {
-    state(0, 2 * shape_.hidden);
-    state(2 * shape_.hidden, shape_.hidden);
-  } else {
-    state(0, row);
-  }
+  PackInput(spec, begin, way);
+  PackState(spec, begin, way);
   std::shared_ptr<const std::byte> held;
   const float* b = nullptr;
   if (spec.has(3)) {

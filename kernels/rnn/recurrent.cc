@@ -14,8 +14,10 @@ struct RecurrentStep::Memory {
     recurrent = Take(s.batch * s.gates * s.hidden);
     for (float*& state : h) state = Take(s.batch * s.hidden);
     c = Take(s.batch * s.hidden);
-    gemm = Take(std::max(GemmScratchFloats(s.steps * s.batch, s.inputs),
-                         GemmScratchFloats(s.batch, s.hidden)));
+    gemm = Take(std::max({GemmScratchFloats(s.steps * s.batch, s.inputs),
+                          GemmScratchFloats(s.batch, s.hidden),
+                          RnnI8Product::ScratchFloats(s.steps * s.batch, s.inputs),
+                          RnnI8Product::ScratchFloats(s.batch, s.hidden)}));
   }
   float* Take(int64_t floats) {
     float* taken = next;
@@ -37,8 +39,10 @@ int64_t RecurrentStep::WayFloats() const {
 }
 
 int64_t RecurrentStep::WayMacs() const {
-  int64_t macs = ways_[0].input->macs;
-  for (const auto& part : ways_[0].state) macs += part->macs;
+  const RnnWay& way = ways_[0];
+  int64_t macs = way.input_i8 ? way.input_i8->macs() : way.input->macs;
+  for (const auto& part : way.state) macs += part->macs;
+  for (const auto& part : way.state_i8) macs += part->macs();
   return macs * shape_.steps * shape_.batch;
 }
 
@@ -47,9 +51,10 @@ int64_t RecurrentStep::scratch_bytes(int threads) const {
 }
 
 std::string RecurrentStep::kernel() const {
+  const std::string op = kind_ == RnnKind::kLstm ? "lstm_" : "gru_";
+  if (!ways_[0].state_i8.empty()) return op + "i8_dense_" + ways_[0].state_i8[0]->isa();
   const PackedWeight& state = *ways_[0].state[0];
-  return std::string(kind_ == RnnKind::kLstm ? "lstm_" : "gru_") + Name(state.dtype) + "_" +
-         Name(state.layout) + "_" + IsaName(PickGemm(state).needs);
+  return op + Name(state.dtype) + "_" + Name(state.layout) + "_" + IsaName(PickGemm(state).needs);
 }
 
 void RecurrentStep::Run(const StepContext& context) const {
@@ -97,6 +102,11 @@ void RecurrentStep::RunWay(const StepContext& context, int64_t index, float* scr
 
 void RecurrentStep::Project(const RnnWay& way, const float* x, const Memory& memory,
                             Team& team) const {
+  if (way.input_i8) {
+    return way.input_i8->Run({x, shape_.steps * shape_.batch, way.input_bias.data(),
+                              memory.projected, shape_.gates * shape_.hidden, false},
+                             memory.gemm, team);
+  }
   GemmCall call = {};
   call.x = x;
   call.x_stride = shape_.inputs;
@@ -109,16 +119,25 @@ void RecurrentStep::Project(const RnnWay& way, const float* x, const Memory& mem
 
 void RecurrentStep::StateProduct(const RnnWay& way, size_t part, int64_t i, const float* h,
                                  const Memory& memory, Team& team) const {
+  const float* bias = way.state_bias.empty() ? nullptr : way.state_bias.data();
+  const bool backwards = i % 2 == 1;  // every step walks the same weights: to and fro
+  if (!way.state_i8.empty()) {
+    const int64_t begin = part == 0 ? 0 : way.state_i8[0]->features();
+    return way.state_i8[part]->Run(
+        {h, shape_.batch, bias != nullptr ? bias + begin : nullptr, memory.recurrent + begin,
+         shape_.gates * shape_.hidden, backwards},
+        memory.gemm, team);
+  }
   const PackedWeight& packed = *way.state[part];
   const int64_t begin = part == 0 ? 0 : way.state[0]->weights.features;
   GemmCall call = {};
   call.x = h;
   call.x_stride = shape_.hidden;
   call.rows = shape_.batch;
-  call.bias = way.state_bias.empty() ? nullptr : way.state_bias.data() + begin;
+  call.bias = bias != nullptr ? bias + begin : nullptr;
   call.y = memory.recurrent + begin;
   call.y_stride = shape_.gates * shape_.hidden;
-  call.backwards = i % 2 == 1;  // every step walks the same weights: to and fro
+  call.backwards = backwards;
   RunGemm(PickGemm(packed), packed.weights, call, memory.gemm, team);
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/base/step.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/rnn/i8.h"
 #include "kernels/rnn/rnn.h"
 
 namespace coexec::kernels {
@@ -24,9 +25,12 @@ struct RnnShape {
 };
 
 // One direction's packed weights. With kGruResetFirst the state's product comes in two parts,
-// of the gates z r and of h; else in one.
+// of the gates z r and of h; else in one. Weights of int8 are in the lists of their own, and the
+// others empty.
 struct RnnWay {
   bool backwards;
+  std::shared_ptr<const RnnI8Product> input_i8;
+  std::vector<std::shared_ptr<const RnnI8Product>> state_i8;
   std::shared_ptr<const PackedWeight> input;
   std::vector<std::shared_ptr<const PackedWeight>> state;
   std::vector<float> input_bias;  // [gates * hidden]
@@ -47,7 +51,10 @@ class RecurrentStep final : public Step {
   struct Memory;
 
   void CheckOperands(const StepSpec& spec) const;
+  size_t states() const { return kind_ == RnnKind::kLstm ? 2 : 1; }
   RnnWay MakeWay(const StepSpec& spec, int64_t way) const;
+  void PackInput(const StepSpec& spec, int64_t begin, RnnWay& way) const;
+  void PackState(const StepSpec& spec, int64_t begin, RnnWay& way) const;
   int64_t WayFloats() const;
   int64_t WayMacs() const;
   void RunWay(const StepContext& context, int64_t way, float* scratch, Team& team) const;

@@ -18,7 +18,7 @@ from coexec.compiler.ir.activation import (
     activate,
 )
 from coexec.compiler.ir.graph import AttrValue, TensorType
-from coexec.compiler.ir.integers import check_weight, products, steps
+from coexec.compiler.ir.integers import check_weight, integers_of, products
 from coexec.compiler.ir.op import (
     SUM_ATOL,
     SUM_RTOL,
@@ -94,7 +94,7 @@ def reference(
     windows = output_spatial("Conv", x.shape[2:], attrs)
     wide = w.astype(np.float64).reshape(group, m // group, c // group, *w.shape[2:])
     y = np.zeros((n, group, m // group, volume(windows)))
-    terms = x.astype(np.float64) if x_scale is None else steps(x, x_scale)
+    terms = x.astype(np.float64) if x_scale is None else integers_of(x, x_scale)
     for tap, seen in taps(pad_spatial(terms, attrs, 0.0), attrs, windows):
         y += wide[tap] @ seen.reshape(n, group, c // group, volume(windows))
     y = y.reshape(n, m, *windows)

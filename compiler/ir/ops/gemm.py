@@ -10,7 +10,7 @@ import numpy as np
 
 from coexec.compiler.ir.activation import ACTIVATION_ATTRS, FUSED_SAMPLES, NO_ACTIVATION, activate
 from coexec.compiler.ir.graph import AttrValue, TensorType
-from coexec.compiler.ir.integers import check_weight, products, steps
+from coexec.compiler.ir.integers import check_weight, integers_of, products
 from coexec.compiler.ir.op import (
     SUM_ATOL,
     SUM_RTOL,
@@ -66,7 +66,7 @@ def reference(
     if w_scale is None or x_scale is None:
         y = x.astype(np.float64) @ w.astype(np.float64).T
     else:
-        sums = steps(x, x_scale) @ w.astype(np.float64).T
+        sums = integers_of(x, x_scale) @ w.astype(np.float64).T
         y = products(sums, x_scale[0] * w_scale)
     if b is not None:
         y = y + b

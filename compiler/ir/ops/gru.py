@@ -14,6 +14,7 @@ from coexec.compiler.ir.recurrent import (
     infer_recurrent,
     recurrent_cost,
     recurrent_samples,
+    state_product,
     walk,
 )
 
@@ -24,32 +25,48 @@ def infer(
     r: TensorType,
     b: TensorType | None,
     initial_h: TensorType | None,
+    w_scale: TensorType | None,
+    r_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
 ) -> list[TensorType]:
-    return list(infer_recurrent("GRU", 3, x, w, r, b, {"initial_h": initial_h}, attrs))
+    states, scales = {"initial_h": initial_h}, (w_scale, r_scale, x_scale)
+    return list(infer_recurrent("GRU", 3, x, w, r, b, states, scales, attrs))
 
 
 def reference(
-    x: Array, w: Array, r: Array, b: Array | None, initial_h: Array | None, attrs: Attrs
+    x: Array,
+    w: Array,
+    r: Array,
+    b: Array | None,
+    initial_h: Array | None,
+    w_scale: Array | None,
+    r_scale: Array | None,
+    x_scale: Array | None,
+    attrs: Attrs,
 ) -> list[Array]:
     hidden, reset_last = attrs.i("hidden_size"), attrs.i("linear_before_reset")
-    wide = r.astype(np.float64)
+    gates = 2 * hidden
     bias = np.zeros((w.shape[0], 6 * hidden)) if b is None else b.astype(np.float64)
 
     def cell(projected: Array, now: list[Array], way: int) -> list[Array]:
         h = now[0]
-        gates, of_h = 2 * hidden, wide[way, 2 * hidden :].T
+
+        def times(state: Array, part: slice) -> Array:
+            scale = None if r_scale is None else r_scale[way, part]
+            return state_product(state, r[way, part], scale)
+
         b_w, b_r = np.split(bias[way], 2)
-        zr = projected[:, :gates] + h @ wide[way, :gates].T + b_w[:gates] + b_r[:gates]
+        zr = projected[:, :gates] + times(h, slice(gates)) + b_w[:gates] + b_r[:gates]
         z, reset = np.split(sigmoid(zr), 2, axis=1)
         candidate = projected[:, gates:] + b_w[gates:]
         if reset_last:
-            candidate = candidate + reset * (h @ of_h + b_r[gates:])
+            candidate = candidate + reset * (times(h, slice(gates, None)) + b_r[gates:])
         else:
-            candidate = candidate + (reset * h) @ of_h + b_r[gates:]
+            candidate = candidate + times(reset * h, slice(gates, None)) + b_r[gates:]
         return [(1.0 - z) * np.tanh(candidate) + z * h]
 
-    results = walk(x, w, hidden, [initial_h], attrs, cell)
+    results = walk(x, w, (w_scale, x_scale), hidden, [initial_h], attrs, cell)
     return [result.astype(x.dtype) for result in results]
 
 
@@ -59,10 +76,13 @@ def cost(
     r: TensorType,
     b: TensorType | None,
     initial_h: TensorType | None,
+    w_scale: TensorType | None,
+    r_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
     density: float,
 ) -> Cost:
-    y = infer(x, w, r, b, initial_h, attrs)[0]
+    y = infer(x, w, r, b, initial_h, w_scale, r_scale, x_scale, attrs)[0]
     return recurrent_cost(x, w, r, [b, initial_h], y, density)
 
 
@@ -75,7 +95,7 @@ def samples(rng: np.random.Generator) -> Iterator[Sample]:
 OPS = [
     Op(
         name="GRU",
-        inputs=("x", "w", "r", "b?", "initial_h?"),
+        inputs=("x", "w", "r", "b?", "initial_h?", "w_scale?", "r_scale?", "x_scale?"),
         outputs=("y?", "y_h?"),
         weights=("w", "r"),
         attrs={"hidden_size": "i", "direction": "s", "linear_before_reset": "i"},

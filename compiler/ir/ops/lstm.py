@@ -14,6 +14,7 @@ from coexec.compiler.ir.recurrent import (
     infer_recurrent,
     recurrent_cost,
     recurrent_samples,
+    state_product,
     walk,
 )
 
@@ -25,10 +26,13 @@ def infer(
     b: TensorType | None,
     initial_h: TensorType | None,
     initial_c: TensorType | None,
+    w_scale: TensorType | None,
+    r_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
 ) -> list[TensorType]:
     states = {"initial_h": initial_h, "initial_c": initial_c}
-    y, final = infer_recurrent("LSTM", 4, x, w, r, b, states, attrs)
+    y, final = infer_recurrent("LSTM", 4, x, w, r, b, states, (w_scale, r_scale, x_scale), attrs)
     return [y, final, final]
 
 
@@ -39,20 +43,23 @@ def reference(
     b: Array | None,
     initial_h: Array | None,
     initial_c: Array | None,
+    w_scale: Array | None,
+    r_scale: Array | None,
+    x_scale: Array | None,
     attrs: Attrs,
 ) -> list[Array]:
     hidden = attrs.i("hidden_size")
-    wide = r.astype(np.float64)
     bias = np.zeros((w.shape[0], 8 * hidden)) if b is None else b.astype(np.float64)
 
     def cell(projected: Array, now: list[Array], way: int) -> list[Array]:
         h, c = now
         total = bias[way, : 4 * hidden] + bias[way, 4 * hidden :]
-        i, o, f, g = np.split(projected + h @ wide[way].T + total, 4, axis=1)
+        product = state_product(h, r[way], None if r_scale is None else r_scale[way])
+        i, o, f, g = np.split(projected + product + total, 4, axis=1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         return [sigmoid(o) * np.tanh(c), c]
 
-    results = walk(x, w, hidden, [initial_h, initial_c], attrs, cell)
+    results = walk(x, w, (w_scale, x_scale), hidden, [initial_h, initial_c], attrs, cell)
     return [result.astype(x.dtype) for result in results]
 
 
@@ -63,10 +70,13 @@ def cost(
     b: TensorType | None,
     initial_h: TensorType | None,
     initial_c: TensorType | None,
+    w_scale: TensorType | None,
+    r_scale: TensorType | None,
+    x_scale: TensorType | None,
     attrs: Attrs,
     density: float,
 ) -> Cost:
-    y = infer(x, w, r, b, initial_h, initial_c, attrs)[0]
+    y = infer(x, w, r, b, initial_h, initial_c, w_scale, r_scale, x_scale, attrs)[0]
     return recurrent_cost(x, w, r, [b, initial_h, initial_c], y, density)
 
 
@@ -77,7 +87,17 @@ def samples(rng: np.random.Generator) -> Iterator[Sample]:
 OPS = [
     Op(
         name="LSTM",
-        inputs=("x", "w", "r", "b?", "initial_h?", "initial_c?"),
+        inputs=(
+            "x",
+            "w",
+            "r",
+            "b?",
+            "initial_h?",
+            "initial_c?",
+            "w_scale?",
+            "r_scale?",
+            "x_scale?",
+        ),
         outputs=("y?", "y_h?", "y_c?"),
         weights=("w", "r"),
         attrs={"hidden_size": "i", "direction": "s"},
