@@ -296,7 +296,8 @@ void TestFill() {
       FillArgs args{};
       args.stride = RandomInt(1, 4);
       args.above = RandomInt(0, 2), args.rows = RandomInt(0, 5), args.below = RandomInt(0, 2);
-      args.left = RandomInt(0, 2), args.middle = middle, args.right = RandomInt(0, 2);
+      args.left = RandomInt(0, RandomInt(0, 20)), args.middle = middle;
+      args.right = RandomInt(0, RandomInt(0, 20));
       const int64_t reach = middle == 0 ? 0 : (middle - 1) * args.stride + 1;
       args.in_pitch = reach + RandomInt(0, 2);
       const auto in = RandomFloats(args.rows == 0 ? 0 : (args.rows - 1) * args.in_pitch + reach);

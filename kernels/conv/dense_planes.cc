@@ -112,7 +112,9 @@ void DensePlanes::FillRows(int64_t slice, Rows rows, int64_t begin, int64_t end,
       if (z < 0 || z >= s.in_d) args.above = count, args.rows = args.below = 0;
       args.in = in + plane.in_at;
       args.out = out;
-      if (&plane == planes.data()) FetchNext(args, s.in_volume());
+      if ((&plane - planes.data()) % static_cast<int64_t>(column_shifts_.size()) == 0) {
+        FetchNext(args, s.in_volume());  // the first plane of these rows
+      }
       fill_(args);
       std::fill_n(out + count * pitch_, shared_pad_, 0.0f);
       out += plane_stride_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "kernels/base/round_up.h"
@@ -20,6 +21,9 @@ constexpr int64_t kLargePanelBytes = 512 << 10;
 // Copying pixels into a panel pays when more rows than these read each of them, or than
 // DenseVariant::panel_rows where every channel begins with a quarter of a cache line.
 constexpr int64_t kPanelRows = 8;
+// Of a first-level cache; what is so far apart shares a set.
+constexpr int64_t kCacheWayBytes = 4096;
+constexpr int64_t kCacheWays = 8;
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
 
@@ -93,7 +97,13 @@ class DenseStep final : public Step {
   bool by_bands(int threads) const { return threads == 1 || items() >= 2 * threads; }
   bool panel() const {
     const bool aligned = shape_.in_pixels() % 4 == 0;
-    return shape_.group_out() > (aligned ? variant_.panel_rows : kPanelRows);
+    return shape_.group_out() > (aligned ? variant_.panel_rows : kPanelRows) || Collide();
+  }
+  // Whether channels and a strip's output rows begin in the same few sets of a first-level cache,
+  // and push each other out of it. One line too many does no harm yet.
+  bool Collide() const {
+    const int64_t apart = std::gcd(shape_.in_pixels() * kFloat, kCacheWayBytes);
+    return (columns() + variant_.strip_rows) * apart > (kCacheWays + 1) * kCacheWayBytes;
   }
   int64_t columns() const { return shape_.group_in() * shape_.taps(); }
   int64_t PanelBytes() const {
