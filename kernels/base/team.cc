@@ -4,24 +4,18 @@
 #include <sched.h>
 
 #include <atomic>
-#include <chrono>
 #include <thread>
+
+#include "kernels/base/linger.h"
 
 namespace coexec::kernels {
 namespace {
 
-// One step follows another within microseconds, but a thread that sleeps takes tens of them to
-// wake. So a thread lingers this long, letting others have its core, before it sleeps.
-constexpr auto kLinger = std::chrono::microseconds(50);
-
 // Returns when `value` is no longer `old`.
 template <typename T>
 void Await(const std::atomic<T>& value, T old) {
-  const auto end = std::chrono::steady_clock::now() + kLinger;
-  while (value.load(std::memory_order_acquire) == old) {
-    if (std::chrono::steady_clock::now() > end) return value.wait(old, std::memory_order_acquire);
-    std::this_thread::yield();
-  }
+  if (Linger([&] { return value.load(std::memory_order_acquire) != old; })) return;
+  value.wait(old, std::memory_order_acquire);
 }
 
 void Pin(int core) {

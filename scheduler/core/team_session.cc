@@ -2,26 +2,10 @@
 
 #include <algorithm>
 
-#include "kernels/base/host.h"
-#include "scheduler/core/clock.h"
+#include "kernels/base/linger.h"
 
 namespace coexec::scheduler {
 namespace {
-
-// Long enough to bridge the gap between two steps, short enough to be no waste.
-constexpr int64_t kSpinUs = 30;
-
-template <typename Condition>
-bool SpinUntil(Condition condition) {
-  const int64_t until_us = NowUs() + kSpinUs;
-  do {
-    for (int i = 0; i < 32; ++i) {
-      if (condition()) return true;
-      kernels::SpinPause();
-    }
-  } while (NowUs() < until_us);
-  return condition();
-}
 
 uint32_t RoundOf(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
 int PartOf(uint64_t ticket) { return static_cast<int>(ticket & 0xFFFFFFFF); }
@@ -45,7 +29,7 @@ void TeamSession::Run(int parts, kernels::FunctionRef<void(int)> body) {
   if (sleepers_.load(std::memory_order_seq_cst) > 0) Nudge();
   --round;  // so that TakeParts sees a new round
   TakeParts(round);
-  if (SpinUntil([&] { return done_.load(std::memory_order_acquire) == parts; })) return;
+  if (kernels::Linger([&] { return done_.load(std::memory_order_acquire) == parts; })) return;
   leader_sleeps_.store(true, std::memory_order_seq_cst);
   for (int done = done_.load(std::memory_order_seq_cst); done != parts;
        done = done_.load(std::memory_order_seq_cst)) {
@@ -73,7 +57,7 @@ void TeamSession::Help(const std::atomic<bool>& leave) {
   uint32_t seen_round = RoundOf(ticket_.load(std::memory_order_acquire));
   while (!Over(leave)) {
     if (TakeParts(seen_round)) continue;
-    const bool more = SpinUntil([&] {
+    const bool more = kernels::Linger([&] {
       return RoundOf(ticket_.load(std::memory_order_acquire)) != seen_round || Over(leave);
     });
     if (!more) Sleep(seen_round, leave);
