@@ -22,15 +22,19 @@ struct WinogradVariant {
 std::span<const WinogradVariant> WinogradVariants();
 const WinogradVariant& PickWinograd(IsaSet host = HostIsa());
 
-// Weights [rows, channels, 3, 3] transformed to (step + 2)^2 places: 16/9 of their size for steps
-// of 2, four times for 4. Computed in double precision, rounded once. The form does not depend on
-// the image.
+// Weights [rows, channels, height, width], transformed to the places of a tile: 16/9 of the size of
+// 3x3 weights for steps of 2, four times for 4. Of a stride s, every s-th row and column of weights
+// from (y, x) on meets every s-th row and column of the image: s * s times the channels, in the
+// order (y, x, channel), of ceil(height / s) by ceil(width / s) weights each, which must be at most
+// the tile's taps. Computed in double precision, rounded once. The form does not depend on the
+// image.
 class WinogradWeights {
  public:
-  WinogradWeights(int step, int strip_rows, int64_t rows, int64_t channels, const float* w);
+  WinogradWeights(WinogradTile tile, int64_t stride, int strip_rows, std::span<const int64_t> shape,
+                  const float* w);
 
   int64_t strips() const { return strips_; }
-  // [strips][channels][strip_rows]; rows past the last are zeros.
+  // [strips][stride^2 channels][strip_rows]; rows past the last are zeros.
   const float* place(int64_t k) const { return values_.as<float>() + k * place_elements_; }
 
  private:
@@ -39,7 +43,7 @@ class WinogradWeights {
   Buffer values_;
 };
 
-std::shared_ptr<const WinogradWeights> PackWinograd(const Constant& weights, int step,
-                                                    int strip_rows);
+std::shared_ptr<const WinogradWeights> PackWinograd(const Constant& weights, WinogradTile tile,
+                                                    int64_t stride, int strip_rows);
 
 }  // namespace coexec::kernels

@@ -6,9 +6,9 @@
 namespace coexec::kernels {
 
 // Winograd's minimal filtering (Lavin and Gray, arXiv 1509.09308): a tile of step x step outputs
-// of a 3x3 convolution from side x side inputs, side = step + 2, by side * side products instead
-// of 9 * step * step. The products of one place in the tile, over all channels, rows and tiles,
-// are a matrix product. Steps are 2 or 4; winograd_transform.inc holds the transforms.
+// of a convolution with taps x taps weights from side x side inputs, side = step + taps - 1, by
+// side * side products instead of (taps * step)^2. The products of one place in the tile, over all
+// channels, rows and tiles, are a matrix product. winograd_transform.inc holds the transforms.
 //
 // Sums over channels start at 0 and run in their order with fused multiply-add, and transforms
 // compute each element in one order, so all variants store the same bits.
@@ -18,11 +18,19 @@ namespace coexec::kernels {
 
 constexpr int64_t kWinogradTail = 16;  // tiles
 
+// Steps are 2 or 4 for three taps, 4 for four.
+struct WinogradTile {
+  int32_t step, taps;
+
+  int32_t side() const { return step + taps - 1; }
+  int64_t places() const { return int64_t{side()} * side(); }
+};
+
 // One channel: out[k * out_stride + r * columns + c], k a place of the transformed tile, from
 // the tile whose first input is x[r * step * pitch + c * step]. Rows are read and written in
 // order and in whole vectors.
 struct WinogradInputArgs {
-  int32_t step;
+  WinogradTile tile;
   const float* x;
   int64_t pitch;
   int64_t rows;  // of tiles
@@ -53,7 +61,7 @@ using WinogradProductFn = void(const WinogradProductArgs&);
 // out_rows by out_columns pixels, which end in the last row and column of tiles. `lines` is
 // room for step rows of out_columns + step * kWinogradTail floats.
 struct WinogradOutputArgs {
-  int32_t step;
+  WinogradTile tile;
   const float* m;  // [k * m_stride + r * columns + c], read in whole vectors
   int64_t m_stride;
   int64_t columns;  // tiles in a row

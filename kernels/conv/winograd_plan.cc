@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "kernels/base/round_up.h"
-#include "kernels/conv/winograd_args.h"
 
 namespace coexec::kernels {
 namespace {
@@ -24,6 +23,8 @@ constexpr int64_t kWeightBytes = 1 << 20;
 // Bands are whole rows of tiles. Where the transformed inputs and products of a single row take
 // more than this, the map is too wide.
 constexpr int64_t kRowBytes = 16 << 20;
+// A plane of pixels far apart is gathered one by one.
+constexpr int64_t kStrideMost = 2;
 
 int64_t Tiles(int64_t pixels, int64_t step) { return (pixels + step - 1) / step; }
 
@@ -32,37 +33,56 @@ int64_t OddLines(int64_t n) { return (RoundUp(n, kLineFloats) / kLineFloats | 1)
 
 }  // namespace
 
-int WinogradTile(const ConvShape& s) {
+std::optional<WinogradTile> ChooseWinogradTile(const ConvShape& s) {
+  const int64_t stride = s.stride_h, phases = stride * stride;
+  const int64_t taps = (s.kernel_h + stride - 1) / stride;
   const bool fits = s.groups == 1 && s.in_d == 1 && s.out_d == 1 && s.kernel_d == 1 &&
-                    s.pad_front == 0 && s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 &&
-                    s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
-  if (!fits || s.in_channels < kChannelsLeast || s.out_channels < kChannelsLeast) return 0;
-  const auto tiles = [&](int64_t step) { return Tiles(s.out_h, step) * Tiles(s.out_w, step); };
-  const auto narrow = [&](int64_t step) {
-    const int64_t row = Tiles(s.out_w, step) * (step + 2) * (step + 2);
-    return row * (s.in_channels + s.out_channels) * int64_t{sizeof(float)} <= kRowBytes;
+                    s.pad_front == 0 && s.stride_w == stride && stride <= kStrideMost &&
+                    (taps == 3 || taps == 4) && (s.kernel_w + stride - 1) / stride == taps &&
+                    s.dilation_h == 1 && s.dilation_w == 1;
+  const int64_t channels = s.in_channels * phases;
+  if (!fits || channels < kChannelsLeast || s.out_channels < kChannelsLeast) return {};
+  const WinogradTile tile4{4, static_cast<int32_t>(taps)}, tile2{2, 3};
+  const auto tiles = [&](const WinogradTile& tile) {
+    return Tiles(s.out_h, tile.step) * Tiles(s.out_w, tile.step);
   };
-  const int64_t products4 = 36 * tiles(4), products2 = 16 * tiles(2);
-  if (tiles(4) > kSmallTiles && products4 < products2) return narrow(4) ? 4 : 0;
-  const bool gains = tiles(2) >= kTilesLeast && 3 * products2 < 2 * 9 * s.out_pixels();
-  return gains && narrow(2) ? 2 : 0;
+  const auto gains = [&](const WinogradTile& tile) {
+    return 3 * tiles(tile) * tile.places() * phases < 2 * s.taps() * s.out_pixels();
+  };
+  const auto narrow = [&](const WinogradTile& tile) {
+    const int64_t row = Tiles(s.out_w, tile.step) * tile.places();
+    return row * (channels + s.out_channels) * int64_t{sizeof(float)} <= kRowBytes;
+  };
+  const auto if_narrow = [&](const WinogradTile& tile) {
+    return narrow(tile) ? std::optional(tile) : std::nullopt;
+  };
+  const bool large = tiles(tile4) > kSmallTiles;
+  if (stride > 1 || taps > 3) return large && gains(tile4) ? if_narrow(tile4) : std::nullopt;
+  if (large && tile4.places() * tiles(tile4) < tile2.places() * tiles(tile2)) {
+    return if_narrow(tile4);
+  }
+  return tiles(tile2) >= kTilesLeast && gains(tile2) ? if_narrow(tile2) : std::nullopt;
 }
 
-WinogradPlan::WinogradPlan(const ConvShape& s, int step_, int64_t rows_of_m)
-    : step(step_), places((step + 2) * (step + 2)), columns(Tiles(s.out_w, step)) {
+WinogradPlan::WinogradPlan(const ConvShape& s, WinogradTile tile_, int64_t rows_of_m)
+    : tile(tile_),
+      step(tile.step),
+      places(tile.places()),
+      channels(s.in_channels * s.stride_h * s.stride_w),
+      columns(Tiles(s.out_w, step)) {
   const int64_t rows = Tiles(s.out_h, step);
-  const int64_t weight_bytes = rows_of_m * s.in_channels * places * int64_t{sizeof(float)};
+  const int64_t weight_bytes = rows_of_m * channels * places * int64_t{sizeof(float)};
   const int64_t most = weight_bytes > kWeightBytes ? kLargeBandTiles : kBandTiles;
   tile_rows = std::clamp<int64_t>(most / std::max<int64_t>(1, columns), 1, rows);
   bands = (rows + tile_rows - 1) / tile_rows;
   tile_rows = (rows + bands - 1) / bands;
   bands = (rows + tile_rows - 1) / tile_rows;
-  pitch = RoundUp(columns * step + 2, kLineFloats);
+  pitch = RoundUp(columns * step + tile.taps - 1, kLineFloats);
   // The last row's vectors begin anywhere.
   tiles_pitch = OddLines((tile_rows - 1) * columns + RoundUp(columns, kWinogradTail));
-  v_stride = OddLines(s.in_channels * tiles_pitch);
+  v_stride = OddLines(channels * tiles_pitch);
   m_stride = OddLines(rows_of_m * tiles_pitch);
-  plane_size = (tile_rows * step + 2) * pitch + step * kWinogradTail + kLineFloats;
+  plane_size = (tile_rows * step + tile.taps - 1) * pitch + step * kWinogradTail + kLineFloats;
   lines_size = step * RoundUp(s.out_w + step * kWinogradTail, kLineFloats);
 }
 

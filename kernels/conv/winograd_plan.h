@@ -1,20 +1,24 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "kernels/conv/geometry.h"
+#include "kernels/conv/winograd_args.h"
 
 namespace coexec::kernels {
 
-// The step of Winograd's tiles that a dense convolution should have, or 0: leave it to sums over
-// pixels. Depends on the shape of one image only, so that a batch and its images get equal bits.
-int WinogradTile(const ConvShape& shape);
+// The tiles that a dense convolution should have, or none: leave it to sums over pixels. Depends on
+// the shape of one image only, so that a batch and its images get equal bits.
+std::optional<WinogradTile> ChooseWinogradTile(const ConvShape& shape);
 
 // How the tiles of one image are worked off: a band of whole rows of tiles at a time, whose
 // transformed inputs and products lie in scratch. Sizes count elements.
 struct WinogradPlan {
-  WinogradPlan(const ConvShape& shape, int step, int64_t rows_of_m);
+  WinogradPlan(const ConvShape& shape, WinogradTile tile, int64_t rows_of_m);
 
+  WinogradTile tile;
   int64_t step, places;
+  int64_t channels;                   // of the input, times the stride's phases
   int64_t columns, tile_rows, bands;  // tiles in a row; rows of an image, and of a band at most
   int64_t pitch;                      // of the padded rows of a channel
   int64_t tiles_pitch;                // between channels of a place

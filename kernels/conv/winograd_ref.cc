@@ -12,20 +12,20 @@ namespace {
 
 using winograd::Transform;
 
-template <int kStep>
+template <int kStep, int kTaps>
 void InputTile(const WinogradInputArgs& a, int64_t row, int64_t column) {
-  constexpr int kSide = kStep + 2;
+  constexpr int kSide = kStep + kTaps - 1;
   float tile[kSide][kSide];
   for (int i = 0; i < kSide; ++i) {
     for (int j = 0; j < kSide; ++j) {
       tile[i][j] = a.x[(row * kStep + i) * a.pitch + column * kStep + j];
     }
-    Transform<kStep>::Input(tile[i]);
+    Transform<kStep, kTaps>::Input(tile[i]);
   }
   for (int j = 0; j < kSide; ++j) {
     float d[kSide];
     for (int i = 0; i < kSide; ++i) d[i] = tile[i][j];
-    Transform<kStep>::Input(d);
+    Transform<kStep, kTaps>::Input(d);
     for (int i = 0; i < kSide; ++i) {
       a.out[(i * kSide + j) * a.out_stride + row * a.columns + column] = d[i];
     }
@@ -39,20 +39,20 @@ float Finish(float y, const WinogradOutputArgs& a, int64_t at) {
   return vec::Unary(a.epilogue.activation, y, a.epilogue.alpha, a.epilogue.beta);
 }
 
-template <int kStep>
+template <int kStep, int kTaps>
 void OutputTile(const WinogradOutputArgs& a, int64_t row, int64_t column) {
-  constexpr int kSide = kStep + 2;
+  constexpr int kSide = kStep + kTaps - 1;
   float tile[kStep][kSide];
   for (int j = 0; j < kSide; ++j) {
     float m[kSide];
     for (int i = 0; i < kSide; ++i) {
       m[i] = a.m[(i * kSide + j) * a.m_stride + row * a.columns + column];
     }
-    Transform<kStep>::Output(m);
+    Transform<kStep, kTaps>::Output(m);
     for (int i = 0; i < kStep; ++i) tile[i][j] = m[i];
   }
   for (int i = 0; i < kStep; ++i) {
-    Transform<kStep>::Output(tile[i]);
+    Transform<kStep, kTaps>::Output(tile[i]);
     const int64_t y = row * kStep + i;
     for (int j = 0; j < kStep; ++j) {
       const int64_t x = column * kStep + j;
@@ -66,8 +66,10 @@ void OutputTile(const WinogradOutputArgs& a, int64_t row, int64_t column) {
 
 // The definition of Winograd's convolution. Change this first; the other variants follow it.
 void winograd_input_f32_ref(const WinogradInputArgs& a) {
+  const auto tile = a.tile.taps == 4   ? InputTile<4, 4>
+                    : a.tile.step == 2 ? InputTile<2, 3>
+                                       : InputTile<4, 3>;
   for (int64_t i = 0; i < a.rows * a.columns; ++i) {
-    const auto tile = a.step == 2 ? InputTile<2> : InputTile<4>;
     tile(a, i / a.columns, i % a.columns);
   }
 }
@@ -87,9 +89,11 @@ void winograd_product_f32_ref(const WinogradProductArgs& a) {
 }
 
 void winograd_output_f32_ref(const WinogradOutputArgs& a) {
-  const int64_t rows = (a.out_rows + a.step - 1) / a.step;
+  const auto tile = a.tile.taps == 4   ? OutputTile<4, 4>
+                    : a.tile.step == 2 ? OutputTile<2, 3>
+                                       : OutputTile<4, 3>;
+  const int64_t rows = (a.out_rows + a.tile.step - 1) / a.tile.step;
   for (int64_t i = 0; i < rows * a.columns; ++i) {
-    const auto tile = a.step == 2 ? OutputTile<2> : OutputTile<4>;
     tile(a, i / a.columns, i % a.columns);
   }
 }

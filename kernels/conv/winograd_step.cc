@@ -11,18 +11,19 @@ namespace {
 // Less work than this is not worth waking a thread for.
 constexpr int64_t kThreadFlops = 200'000;
 
-// A dense 3x3 convolution by Winograd's minimal filtering, a band of tiles at a time: its input
-// is transformed channel by channel, every place of the transformed tiles is a matrix product,
-// and outputs are transformed back row by row.
+// A dense convolution by Winograd's minimal filtering, a band of tiles at a time: its input is
+// transformed channel by channel, every place of the transformed tiles is a matrix product, and
+// outputs are transformed back row by row. With a stride, an image's pixels of one phase down and
+// across are a channel of their own.
 class WinogradStep final : public Step {
  public:
-  WinogradStep(const StepSpec& spec, const ConvShape& shape, int step)
+  WinogradStep(const StepSpec& spec, const ConvShape& shape, WinogradTile tile)
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(PickWinograd()),
         fill_(Pick(FillVariants()).fn),
-        weights_(PackWinograd(*spec.constants[1], step, variant_.strip_rows)),
-        plan_(shape, step, weights_->strips() * variant_.strip_rows),
+        weights_(PackWinograd(*spec.constants[1], tile, shape.stride_h, variant_.strip_rows)),
+        plan_(shape, tile, weights_->strips() * variant_.strip_rows),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {}
 
@@ -65,22 +66,29 @@ class WinogradStep final : public Step {
             v + plan_.places * plan_.v_stride};
   }
 
-  // Transforms input channels [begin, end).
+  // The padded input's rows of a band and phase.
+  Plane PhasePlane(const Band& band, int64_t phase) const {
+    const int64_t stride = shape_.stride_h, row = band.row * plan_.step * stride;
+    return PlaneOf(shape_, row + phase / stride - shape_.pad_top, phase % stride - shape_.pad_left,
+                   band.rows * plan_.step + plan_.tile.taps - 1, plan_.pitch);
+  }
+
+  // Transforms channels [begin, end) of the phases.
   void Input(const StepContext& context, const Band& band, int64_t begin, int64_t end,
              float* plane) const {
-    const int64_t step = plan_.step;
-    Plane padded = PlaneOf(shape_, band.row * step - shape_.pad_top, -shape_.pad_left,
-                           band.rows * step + 2, plan_.pitch);
-    padded.args.out = plane;
     WinogradInputArgs args{};
-    args.step = static_cast<int32_t>(step);
+    args.tile = plan_.tile;
     args.x = plane, args.pitch = plan_.pitch;
     args.rows = band.rows, args.columns = plan_.columns;
     args.out_stride = plan_.v_stride;
     const float* image =
-        context.in<float>(0) + band.image * shape_.in_channels * shape_.in_pixels() + padded.in_at;
+        context.in<float>(0) + band.image * shape_.in_channels * shape_.in_pixels();
+    Plane padded{};
     for (int64_t c = begin; c < end; ++c) {
-      padded.args.in = image + c * shape_.in_pixels();
+      const int64_t channel = c % shape_.in_channels;
+      if (c == begin || channel == 0) padded = PhasePlane(band, c / shape_.in_channels);
+      padded.args.in = image + channel * shape_.in_pixels() + padded.in_at;
+      padded.args.out = plane;
       fill_(padded.args);
       args.out = band.v + c * plan_.tiles_pitch;
       variant_.input(args);
@@ -91,7 +99,7 @@ class WinogradStep final : public Step {
   void Products(const Band& band, int64_t begin, int64_t end) const {
     WinogradProductArgs args{};
     args.strip_end = weights_->strips();
-    args.channels = shape_.in_channels;
+    args.channels = plan_.channels;
     args.v_stride = args.m_stride = plan_.tiles_pitch;
     args.tiles = band.rows * plan_.columns;
     for (int64_t k = begin; k < end; ++k) {
@@ -107,7 +115,7 @@ class WinogradStep final : public Step {
               float* lines) const {
     const int64_t row = band.row * plan_.step;
     WinogradOutputArgs args{};
-    args.step = static_cast<int32_t>(plan_.step);
+    args.tile = plan_.tile;
     args.m_stride = plan_.m_stride;
     args.columns = plan_.columns;
     args.out_rows = std::min(band.rows * plan_.step, shape_.out_h - row);
@@ -126,7 +134,7 @@ class WinogradStep final : public Step {
   }
 
   int64_t BandFlops() const {
-    return 2 * shape_.in_channels * shape_.out_channels * plan_.places * plan_.tile_rows *
+    return 2 * plan_.channels * shape_.out_channels * plan_.places * plan_.tile_rows *
            plan_.columns;
   }
 
@@ -136,7 +144,7 @@ class WinogradStep final : public Step {
                   float* room = Part(context, part);
                   for (int64_t i = begin; i < end; ++i) {
                     const Band band = BandAt(context, i, part);
-                    Input(context, band, 0, shape_.in_channels, room);
+                    Input(context, band, 0, plan_.channels, room);
                     Products(band, 0, plan_.places);
                     Output(context, band, 0, shape_.out_channels, room + plan_.plane_size);
                   }
@@ -145,14 +153,12 @@ class WinogradStep final : public Step {
 
   void RunByPhases(const StepContext& context) const {
     const int64_t grain = plan_.places * kThreadFlops / BandFlops() + 1;
-    const int64_t fair =
-        grain < plan_.places ? 1 : std::max(shape_.in_channels, shape_.out_channels);
+    const int64_t fair = grain < plan_.places ? 1 : std::max(plan_.channels, shape_.out_channels);
     for (int64_t i = 0; i < items(); ++i) {
       const Band band = BandAt(context, i, 0);
-      ParallelFor(context.team, shape_.in_channels, fair,
-                  [&](int64_t begin, int64_t end, int part) {
-                    Input(context, band, begin, end, Part(context, part));
-                  });
+      ParallelFor(context.team, plan_.channels, fair, [&](int64_t begin, int64_t end, int part) {
+        Input(context, band, begin, end, Part(context, part));
+      });
       ParallelFor(context.team, plan_.places, grain,
                   [&](int64_t begin, int64_t end, int) { Products(band, begin, end); });
       ParallelFor(context.team, shape_.out_channels, fair,
@@ -176,8 +182,8 @@ class WinogradStep final : public Step {
 
 std::unique_ptr<Step> MakeWinograd(const StepSpec& spec) {
   const ConvShape shape = ReadConvShape(spec, false);
-  const int step = WinogradTile(shape);
-  return step == 0 ? nullptr : std::make_unique<WinogradStep>(spec, shape, step);
+  const std::optional<WinogradTile> tile = ChooseWinogradTile(shape);
+  return tile ? std::make_unique<WinogradStep>(spec, shape, *tile) : nullptr;
 }
 
 }  // namespace coexec::kernels

@@ -38,12 +38,13 @@ void ForVariants(Test test) {
   }
 }
 
-void TestInput(const WinogradVariant& variant, int step, int64_t columns) {
-  const int64_t rows = RandomInt(1, 3), places = (step + 2) * (step + 2);
+void TestInput(const WinogradVariant& variant, WinogradTile tile, int64_t columns) {
+  const int64_t rows = RandomInt(1, 3), places = tile.places(), step = tile.step;
   WinogradInputArgs args{};
-  args.step = step, args.rows = rows, args.columns = columns;
-  args.pitch = columns * step + 2 + RandomInt(0, 20);
-  const int64_t reach = ((rows - 1) * step + step + 1) * args.pitch + Whole(columns) * step + 2;
+  args.tile = tile, args.rows = rows, args.columns = columns;
+  args.pitch = columns * step + tile.taps - 1 + RandomInt(0, 20);
+  const int64_t reach =
+      (rows * step + tile.taps - 2) * args.pitch + Whole(columns) * step + tile.taps - 1;
   const auto x = RandomFloats(reach, 0.1);
   args.x = x.get();
   args.out_stride = (rows - 1) * columns + Whole(columns) + RandomInt(0, 3);
@@ -54,16 +55,17 @@ void TestInput(const WinogradVariant& variant, int step, int64_t columns) {
   Reference().input(args);
   for (int64_t k = 0; k < places; ++k) {
     CHECK(Same(got.data() + k * args.out_stride, want.data() + k * args.out_stride, rows * columns),
-          "%s: step %d, %lld tiles in a row, place %lld", variant.name, step,
-          static_cast<long long>(columns), static_cast<long long>(k));
+          "%s: step %d, %d taps, %lld tiles in a row, place %lld", variant.name, tile.step,
+          tile.taps, static_cast<long long>(columns), static_cast<long long>(k));
   }
 }
 
 void TestProduct(const WinogradVariant& variant, int64_t tiles) {
   const int64_t rows = RandomInt(1, 30), channels = RandomInt(0, 40);
   const auto w = RandomFloats(rows * channels * 9);
-  const WinogradWeights packed(2, variant.strip_rows, rows, channels, w.get());
-  const WinogradWeights plain(2, Reference().strip_rows, rows, channels, w.get());
+  const Dims shape = {rows, channels, 3, 3};
+  const WinogradWeights packed({2, 3}, 1, variant.strip_rows, shape, w.get());
+  const WinogradWeights plain({2, 3}, 1, Reference().strip_rows, shape, w.get());
   WinogradProductArgs args{};
   args.channels = channels, args.tiles = tiles;
   args.v_stride = Whole(tiles) + RandomInt(0, 3), args.m_stride = Whole(tiles) + RandomInt(0, 3);
@@ -92,10 +94,10 @@ Epilogue RandomEpilogue() {
   return e;
 }
 
-void TestOutput(const WinogradVariant& variant, int step, int64_t columns) {
-  const int64_t rows = RandomInt(1, 3), places = (step + 2) * (step + 2);
+void TestOutput(const WinogradVariant& variant, WinogradTile tile, int64_t columns) {
+  const int64_t rows = RandomInt(1, 3), places = tile.places(), step = tile.step;
   WinogradOutputArgs args{};
-  args.step = step, args.columns = columns;
+  args.tile = tile, args.columns = columns;
   args.out_rows = rows * step - RandomInt(0, step - 1);
   args.out_columns = columns * step - RandomInt(0, step - 1);
   args.m_stride = (rows - 1) * columns + Whole(columns) + RandomInt(0, 3);
@@ -112,8 +114,9 @@ void TestOutput(const WinogradVariant& variant, int step, int64_t columns) {
   variant.output(args);
   args.y = want.get();
   Reference().output(args);
-  CHECK(Same(got.get(), want.get(), pixels), "%s: step %d, %lld x %lld pixels", variant.name, step,
-        static_cast<long long>(args.out_rows), static_cast<long long>(args.out_columns));
+  CHECK(Same(got.get(), want.get(), pixels), "%s: step %d, %d taps, %lld x %lld pixels",
+        variant.name, tile.step, tile.taps, static_cast<long long>(args.out_rows),
+        static_cast<long long>(args.out_columns));
 }
 
 // Runs the parts of a step in reverse order, in turn, as a team of `size` might.
@@ -131,26 +134,30 @@ class BackwardTeam final : public Team {
 
 struct Problem {
   Dims x, w, y, pads;
+  int64_t stride;
   bool bias, residual;
   std::string activation;
   Floats x_data, w_data, bias_data, residual_data;
 
   int64_t in_size() const { return x[1] * x[2] * x[3]; }
+  int64_t taps() const { return w[2] * w[3]; }
   int64_t out_size() const { return y[1] * y[2] * y[3]; }
 
-  Problem(Dims x_, int64_t out, Dims pads_) : x(std::move(x_)), pads(std::move(pads_)) {
-    w = {out, x[1], 3, 3};
-    y = {x[0], out, x[2] + pads[0] + pads[2] - 2, x[3] + pads[1] + pads[3] - 2};
+  Problem(Dims x_, int64_t out, Dims pads_, Dims kernel = {3, 3}, int64_t stride_ = 1)
+      : x(std::move(x_)), pads(std::move(pads_)), stride(stride_) {
+    w = {out, x[1], kernel[0], kernel[1]};
+    y = {x[0], out, (x[2] + pads[0] + pads[2] - w[2]) / stride + 1,
+         (x[3] + pads[1] + pads[3] - w[3]) / stride + 1};
     bias = RandomInt(0, 1) == 1, residual = RandomInt(0, 1) == 1;
     const char* activations[] = {"", "Relu", "Clip", "Sigmoid"};
     activation = activations[RandomInt(0, 3)];
-    x_data = RandomFloats(x[0] * in_size(), 0.3), w_data = RandomFloats(out * x[1] * 9);
+    x_data = RandomFloats(x[0] * in_size(), 0.3), w_data = RandomFloats(out * x[1] * taps());
     bias_data = RandomFloats(out), residual_data = RandomFloats(y[0] * out_size());
   }
 
   std::unique_ptr<Step> NewStep(int64_t batch) const {
-    const Attrs attrs({{"kernel_shape", Dims{3, 3}},
-                       {"strides", Dims{1, 1}},
+    const Attrs attrs({{"kernel_shape", Dims{w[2], w[3]}},
+                       {"strides", Dims{stride, stride}},
                        {"pads", pads},
                        {"dilations", Dims{1, 1}},
                        {"group", int64_t{1}},
@@ -188,11 +195,12 @@ struct Problem {
 
   double Sum(int64_t n, int64_t m, int64_t row, int64_t column) const {
     double sum = bias ? static_cast<double>(bias_data[static_cast<size_t>(m)]) : 0.0;
-    for (int64_t i = 0; i < x[1] * 9; ++i) {
-      const int64_t c = i / 9, r = row + i % 9 / 3 - pads[0], j = column + i % 3 - pads[1];
+    for (int64_t i = 0; i < x[1] * taps(); ++i) {
+      const int64_t c = i / taps(), r = row * stride + i / w[3] % w[2] - pads[0];
+      const int64_t j = column * stride + i % w[3] - pads[1];
       if (r < 0 || r >= x[2] || j < 0 || j >= x[3]) continue;
       const auto at = static_cast<size_t>(((n * x[1] + c) * x[2] + r) * x[3] + j);
-      sum += static_cast<double>(w_data[static_cast<size_t>(m * x[1] * 9 + i)]) * x_data[at];
+      sum += static_cast<double>(w_data[static_cast<size_t>(m * x[1] * taps() + i)]) * x_data[at];
     }
     return sum;
   }
@@ -239,9 +247,24 @@ Problem RandomProblem() {
   return {x, RandomInt(8, 40), pads};
 }
 
+// Four taps, or a stride, whose phases become channels.
+void TestOtherKernels() {
+  for (int round = 0; round < 20; ++round) {
+    const int64_t stride = RandomInt(1, 2), taps = stride == 1 ? 4 : RandomInt(3, 4);
+    const auto side = [&] { return stride * taps - RandomInt(0, stride - 1); };
+    const Dims pads = {RandomInt(0, 4), RandomInt(0, 4), RandomInt(0, 4), RandomInt(0, 4)};
+    const Dims x = {RandomInt(1, 3), RandomInt(8 / stride / stride, 12), 20 * stride + side(),
+                    24 * stride + RandomInt(0, 40)};
+    TestProblem({x, RandomInt(8, 20), pads, {side(), side()}, stride});
+  }
+  TestProblem({{1, 3, 224, 224}, 16, {3, 3, 3, 3}, {7, 7}, 2});
+}
+
 void TestRefused() {
   const Problem few({1, 7, 20, 20}, 16, {1, 1, 1, 1});
   CHECK(few.NewStep(1) == nullptr, "7 channels");
+  const Problem strided({1, 16, 40, 40}, 16, {1, 1, 1, 1}, {3, 3}, 2);
+  CHECK(strided.NewStep(1) == nullptr, "two taps of a phase");
   const Problem small({1, 16, 4, 4}, 16, {1, 1, 1, 1});
   CHECK(small.NewStep(1) == nullptr, "a map of 4 x 4");
   const Problem flat({1, 16, 3, 200}, 16, {0, 1, 0, 1});
@@ -259,14 +282,15 @@ int main() {
   for (const int64_t n : {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 23, 24, 25, 33, 47, 49, 57}) {
     ForVariants([&](const WinogradVariant& variant) {
       TestProduct(variant, n);
-      for (const int step : {2, 4}) {
-        TestInput(variant, step, n);
-        TestOutput(variant, step, n);
+      for (const WinogradTile tile : {WinogradTile{2, 3}, {4, 3}, {4, 4}}) {
+        TestInput(variant, tile, n);
+        TestOutput(variant, tile, n);
       }
     });
   }
   for (int round = 0; round < 40; ++round) TestProblem(RandomProblem());
   TestProblem({{1, 130, 60, 60}, 70, {1, 1, 1, 1}});  // several bands
   TestProblem({{2, 500, 14, 14}, 20, {1, 1, 1, 1}});
+  TestOtherKernels();
   TestRefused();
 }

@@ -7,60 +7,85 @@
 namespace coexec::kernels {
 namespace {
 
-using Row = std::array<double, 3>;
+using Row = std::array<double, 4>;
 
-// What a kernel's three values become at each point p of winograd_transform.inc: its polynomial
-// there, divided by the product of (p - q) over the other points q.
-std::vector<Row> KernelTransform(int step) {
-  const std::vector<double> points =
-      step == 2 ? std::vector<double>{0, 1, -1} : std::vector<double>{0, 0.75, -0.75, 1.5, -1.5};
+std::vector<double> PointsOf(WinogradTile tile) {
+  if (tile.taps == 4) return {0, 0.625, -0.625, 1, -1, 3};
+  if (tile.step == 2) return {0, 1, -1};
+  return {0, 0.75, -0.75, 1.5, -1.5};
+}
+
+// What a kernel's values become at each point p of winograd_transform.inc: its polynomial there,
+// divided by the product of (p - q) over the other points q.
+std::vector<Row> KernelTransform(WinogradTile tile) {
+  const std::vector<double> points = PointsOf(tile);
   std::vector<Row> rows;
   for (const double p : points) {
     double divisor = 1;
     for (const double q : points) divisor *= p == q ? 1 : p - q;
-    rows.push_back({1 / divisor, p / divisor, p * p / divisor});
+    rows.push_back({1 / divisor, p / divisor, p * p / divisor, p * p * p / divisor});
   }
-  rows.push_back({0, 0, 1});
+  Row& last = rows.emplace_back();
+  last[static_cast<size_t>(tile.taps - 1)] = 1;
   // The input's transform for two outputs has these two the other way around.
-  if (step == 2) rows[0] = {1, 0, 0};
+  if (tile.step == 2) rows[0] = {1, 0, 0, 0};
   return rows;
+}
+
+// Every stride-th weight from `w` on, down and across; the rest are zeros.
+using Kernel = std::array<std::array<double, 4>, 4>;
+
+Kernel PhaseOf(const float* w, int64_t height, int64_t width, int64_t stride, int64_t phase) {
+  Kernel kernel{};
+  for (int64_t y = phase / stride; y < height; y += stride) {
+    for (int64_t x = phase % stride; x < width; x += stride) {
+      kernel[static_cast<size_t>(y / stride)][static_cast<size_t>(x / stride)] = w[y * width + x];
+    }
+  }
+  return kernel;
 }
 
 }  // namespace
 
-WinogradWeights::WinogradWeights(int step, int strip_rows, int64_t rows, int64_t channels,
-                                 const float* w)
-    : strips_((rows + strip_rows - 1) / strip_rows),
-      place_elements_(strips_ * channels * strip_rows) {
-  const std::vector<Row> g = KernelTransform(step);
-  const auto side = static_cast<int64_t>(g.size());
-  values_ = Buffer(side * side * place_elements_ * int64_t{sizeof(float)});
-  const auto dot = [](const Row& a, double x, double y, double z) {
-    return a[0] * x + a[1] * y + a[2] * z;
-  };
-  for (int64_t i = 0; i < rows * channels; ++i, w += 9) {
-    const int64_t row = i / channels, channel = i % channels;
-    float* to = values_.as<float>() + (row / strip_rows * channels + channel) * strip_rows +
-                row % strip_rows;
+WinogradWeights::WinogradWeights(WinogradTile tile, int64_t stride, int strip_rows,
+                                 std::span<const int64_t> shape, const float* w)
+    : strips_((shape[0] + strip_rows - 1) / strip_rows),
+      place_elements_(strips_ * shape[1] * stride * stride * strip_rows) {
+  const int64_t rows = shape[0], channels = shape[1], phases = stride * stride;
+  const std::vector<Row> g = KernelTransform(tile);
+  const auto taps = static_cast<size_t>(tile.taps);
+  values_ = Buffer(tile.places() * place_elements_ * int64_t{sizeof(float)});
+  const auto put = [&](const Kernel& kernel, float* to) {
     for (const Row& down : g) {
-      Row line;
-      for (size_t x = 0; x < 3; ++x) line[x] = dot(down, w[x], w[3 + x], w[6 + x]);
+      Row line{};
+      for (size_t x = 0; x < taps; ++x) {
+        for (size_t y = 0; y < taps; ++y) line[x] += down[y] * kernel[y][x];
+      }
       for (const Row& across : g) {
-        *to = static_cast<float>(dot(across, line[0], line[1], line[2]));
+        double sum = 0;
+        for (size_t x = 0; x < taps; ++x) sum += across[x] * line[x];
+        *to = static_cast<float>(sum);
         to += place_elements_;
       }
+    }
+  };
+  for (int64_t i = 0; i < rows * channels; ++i, w += shape[2] * shape[3]) {
+    const int64_t row = i / channels, channel = i % channels;
+    for (int64_t phase = 0; phase < phases; ++phase) {
+      const int64_t column = row / strip_rows * channels * phases + phase * channels + channel;
+      put(PhaseOf(w, shape[2], shape[3], stride, phase),
+          values_.as<float>() + column * strip_rows + row % strip_rows);
     }
   }
 }
 
-std::shared_ptr<const WinogradWeights> PackWinograd(const Constant& weights, int step,
-                                                    int strip_rows) {
-  const std::string key =
-      "winograd/step" + std::to_string(step) + "/rows" + std::to_string(strip_rows);
+std::shared_ptr<const WinogradWeights> PackWinograd(const Constant& weights, WinogradTile tile,
+                                                    int64_t stride, int strip_rows) {
+  const std::string key = "winograd/step" + std::to_string(tile.step) + "/stride" +
+                          std::to_string(stride) + "/rows" + std::to_string(strip_rows);
   return weights.Packed<const WinogradWeights>(key, [&] {
     const auto dense = weights.Dense();
-    return std::make_shared<const WinogradWeights>(step, strip_rows, weights.type().shape[0],
-                                                   weights.type().shape[1],
+    return std::make_shared<const WinogradWeights>(tile, stride, strip_rows, weights.type().shape,
                                                    reinterpret_cast<const float*>(dense.get()));
   });
 }
