@@ -10,7 +10,7 @@
     nm      one or two of every four inputs, when no row keeps more of any four; not in Conv
 
 A sparse layout is chosen when its work is below 0.7 of dense, as it gives up some of dense's
-regularity. Where Winograd's minimal filtering takes dense 3x3 convolutions, that is 0.7 of what it
+regularity. Where Winograd's minimal filtering takes dense convolutions, that is 0.7 of what it
 leaves of their work. Kernel selection may still find another faster; this only proposes."""
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ _SPARSE_SHARE_MAX = 0.7
 # What Winograd leaves of a dense convolution's work when its output has so many pixels or more,
 # measured on an AVX2 core; it takes as many channels or more.
 _WINOGRAD_SHARES = ((600, 0.4), (150, 0.6))
+# The same with a stride of two, whose four phases are channels of three or four taps.
+_WINOGRAD_STRIDED_SHARES = ((600, 0.65),)
 _WINOGRAD_CHANNELS = 8
 # An output of one row or column leaves half of every tile empty: two are the least that pay.
 _WINOGRAD_SIDE = 2
@@ -90,15 +92,24 @@ def dense_share(layer: Layer) -> float:
     if layer.op != "Conv" or layer.inputs[1] is None or layer.attrs["group"] != 1:
         return 1.0
     out_channels, in_channels, *kernel = layer.inputs[1].type.shape
-    once = [layer.attrs["strides"], layer.attrs["dilations"]] == [[1, 1], [1, 1]]
-    if kernel != [3, 3] or not once or min(out_channels, in_channels) < _WINOGRAD_CHANNELS:
+    stride, *others = layer.attrs["strides"]
+    taps = {-(-size // stride) for size in kernel}
+    if (
+        len(kernel) != 2
+        or stride not in (1, 2)
+        or others != [stride]
+        or layer.attrs["dilations"] != [1, 1]
+        or taps not in ({3}, {4})
+        or min(out_channels, in_channels * stride**2) < _WINOGRAD_CHANNELS
+    ):
         return 1.0
     result = layer.outputs[0]
     assert result is not None
     _, _, height, width = result.type.shape
     if min(height, width) < _WINOGRAD_SIDE:
         return 1.0
-    return next((share for least, share in _WINOGRAD_SHARES if height * width >= least), 1.0)
+    shares = _WINOGRAD_SHARES if stride == 1 else _WINOGRAD_STRIDED_SHARES
+    return next((share for least, share in shares if height * width >= least), 1.0)
 
 
 def _strip_work(mask: npt.NDArray[np.bool_], strip_rows: int) -> int:
