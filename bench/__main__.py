@@ -19,6 +19,7 @@ from bench.report import write_page
 PARTS = {
     "kernels": ["--rounds=3"],
     "models": ["--rounds=5"],
+    "attention": ["--rounds=10"],
     "scaling": ["--rounds=5"],
     "real_speed": ["--seconds=0.5"],
     "roundtrip": ["--calls=100"],

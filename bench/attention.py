@@ -1,12 +1,14 @@
 """A ViT with and without a fixed mask that keeps 10 % of the scores, one thread, by turns:
 attention alone and end to end.
 
-    python -m bench.attention [--rounds N]
+    python -m bench.attention [--rounds N] [--json FILE]
 """
 
 import argparse
+import json
 import statistics
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,21 @@ from coexec.kernels.program.runner import Runner
 NETWORKS = ("vit_tiny", "vit_tiny_masked90")
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Median milliseconds, and how many times faster the mask makes it."""
+
+    what: str
+    dense_ms: float
+    masked_ms: float
+    ratio: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    arguments = parser.parse_args()
     x = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
     alone: dict[str, list[float]] = {name: [] for name in NETWORKS}
     with tempfile.TemporaryDirectory() as folder:
@@ -34,11 +47,16 @@ def main() -> None:
         runner.run({"input": x})
         alone[name].append(sum(runner.layer_us[i] for i in layers) / 1e3)
 
-    whole = alternate({name: lambda name=name: run(name) for name in NETWORKS}, rounds)
+    whole = alternate({name: lambda name=name: run(name) for name in NETWORKS}, arguments.rounds)
     print(f"{'':14}{'dense ms':>10}{'masked ms':>11}{'ratio':>7}")
+    rows = []
     for what, times in (("attention", alone), ("end to end", whole)):
-        dense, masked = (statistics.median(times[name]) for name in NETWORKS)
-        print(f"{what:14}{dense:10.2f}{masked:11.2f}{ratio(times, *NETWORKS):7.2f}")
+        medians = [statistics.median(times[name]) for name in NETWORKS]
+        row = Row(what, *medians, ratio(times, *NETWORKS))
+        rows.append(row)
+        print(f"{what:14}{row.dense_ms:10.2f}{row.masked_ms:11.2f}{row.ratio:7.2f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
 
 
 def _compiled(name: str, folder: Path) -> tuple[Runner, list[int]]:
