@@ -1,8 +1,11 @@
-"""What the compiled module offers. Arrays cross as flat, contiguous uint8 views."""
+"""What the compiled module offers. Constants cross as flat, contiguous uint8 views."""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 AttrValue = int | float | str | list[int] | list[float]
 
@@ -102,8 +105,9 @@ class Segment:
     def kernels(self) -> list[str]:
         """The kernel of each step."""
     def workspace_bytes(self, threads: int) -> int: ...
-    def run(self, inputs: list[Bytes], outputs: list[Bytes], team: Team) -> list[float]:
-        """Run all steps into `outputs`. Returns the microseconds each step took."""
+    def run(self, inputs: list[Array], outputs: list[Array], team: Team) -> list[float]:
+        """Run all steps into `outputs`. Arrays are row-major; what counts is their bytes. Returns
+        the microseconds each step took."""
 
 class Team:
     """Threads that work on a step together: the caller, and one pinned worker for each further

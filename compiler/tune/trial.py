@@ -55,8 +55,7 @@ class Trial:
             0,
         )
         made = [np.empty(v.type.shape, np_dtype(v.type.dtype)) for v in self._results]
-        inputs, outputs = [_flat(a) for a in self._arrays], [_flat(a) for a in made]
-        return lambda: segment.run(inputs, outputs, self._team), made
+        return lambda: segment.run(self._arrays, made, self._team), made
 
     def _operand(self, value: Value | None, constants: list[Value]) -> Operand:
         if value is None:
@@ -95,7 +94,3 @@ def disagreement(got: list[Any], want: list[Any], tolerance: float = TOLERANCE) 
 
 def _kernel_type(value: Value) -> KernelType:
     return KernelType(value.type.dtype, list(value.type.shape), value.type.layout)
-
-
-def _flat(array: Array) -> Any:
-    return array.reshape(-1).view(np.uint8)

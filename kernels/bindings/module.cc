@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <type_traits>
 
 #include "kernels/base/buffer.h"
@@ -26,10 +27,28 @@ using namespace nb::literals;
 namespace coexec::kernels {
 namespace {
 
-using Bytes = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-// What is only read may be a read-only array: a constant, or bytes that arrived in a message.
+// Read-only arrays will do: bytes that arrived in a message.
 using ConstBytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstantPtr = std::shared_ptr<const Constant>;
+
+// The memory of an array of any type, held while this lives. Made and freed under the GIL.
+class View {
+ public:
+  // Raises ValueError when its elements are not in row-major order, or not to be written.
+  View(nb::handle array, bool written) {
+    const int flags = written ? PyBUF_WRITABLE : PyBUF_SIMPLE;
+    if (PyObject_GetBuffer(array.ptr(), &view_, flags) != 0) nb::raise_python_error();
+  }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+  ~View() { PyBuffer_Release(&view_); }
+
+  std::byte* data() const { return static_cast<std::byte*>(view_.buf); }
+  int64_t bytes() const { return view_.len; }
+
+ private:
+  Py_buffer view_;
+};
 
 const std::byte* At(const std::shared_ptr<MappedFile>& file, int64_t offset, int64_t bytes) {
   if (offset < 0 || bytes < 0 || offset > file->bytes() - bytes) {
@@ -90,25 +109,27 @@ std::shared_ptr<Step> NewStep(const std::string& op, std::map<std::string, Attr>
 }
 
 // Runs all steps; returns the microseconds of each.
-std::vector<double> RunSegment(const Segment& segment, const std::vector<ConstBytes>& inputs,
-                               const std::vector<Bytes>& outputs, Team& team) {
-  const auto pointers = []<typename Array>(const std::vector<Array>& arrays,
-                                           const std::vector<TensorType>& types) {
-    using Byte = std::conditional_t<std::is_same_v<Array, Bytes>, std::byte, const std::byte>;
+std::vector<double> RunSegment(const Segment& segment, const nb::list& inputs,
+                               const nb::list& outputs, Team& team) {
+  std::deque<View> held;
+  const auto pointers = [&]<typename Byte>(const nb::list& arrays,
+                                           const std::vector<TensorType>& types,
+                                           std::vector<Byte*>* to) {
     if (arrays.size() != types.size()) throw std::invalid_argument("wrong number of arrays");
-    std::vector<Byte*> result;
-    for (size_t i = 0; i < arrays.size(); ++i) {
-      if (static_cast<int64_t>(arrays[i].size()) != types[i].bytes()) {
+    for (size_t i = 0; i < types.size(); ++i) {
+      const View& view = held.emplace_back(arrays[i], !std::is_const_v<Byte>);
+      if (view.bytes() != types[i].bytes()) {
         throw std::invalid_argument("array " + std::to_string(i) + " has " +
-                                    std::to_string(arrays[i].size()) + " bytes, expected " +
+                                    std::to_string(view.bytes()) + " bytes, expected " +
                                     types[i].str());
       }
-      result.push_back(reinterpret_cast<Byte*>(arrays[i].data()));
+      to->push_back(view.data());
     }
-    return result;
   };
-  const std::vector<const std::byte*> in = pointers(inputs, segment.inputs());
-  const std::vector<std::byte*> out = pointers(outputs, segment.outputs());
+  std::vector<const std::byte*> in;
+  std::vector<std::byte*> out;
+  pointers(inputs, segment.inputs(), &in);
+  pointers(outputs, segment.outputs(), &out);
   std::vector<double> step_us;
   nb::gil_scoped_release release;
   // Kept from run to run: fresh pages would count as the steps' own time.

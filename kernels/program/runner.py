@@ -125,9 +125,7 @@ class Runner:
     def _run_segment(self, stage: _NativeStage, values: dict[int, Any]) -> list[float]:
         built = stage.built
         made = [np.empty(shape, dtype) for shape, dtype in stage.made]
-        step_us = built.segment.run(
-            [_flat(values[i]) for i in built.inputs], [_flat(a) for a in made], self._team
-        )
+        step_us = built.segment.run([values[i] for i in built.inputs], made, self._team)
         values.update(zip(built.outputs, made, strict=True))
         return step_us
 
@@ -201,7 +199,3 @@ def _stages(program: program_pb2.Program) -> list[tuple[str, list[int]]]:
             stages.append((backend, []))
         stages[-1][1].append(i)
     return stages
-
-
-def _flat(array: Any) -> Any:
-    return array.reshape(-1).view(np.uint8)
