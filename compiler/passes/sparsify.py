@@ -87,10 +87,19 @@ def choose_layout(work: dict[str, float]) -> str:
 
 
 def dense_share(layer: Layer) -> float:
-    """Of a layer's dense multiply-adds, those that its dense kernel does (see
-    kernels/conv/winograd_plan.cc)."""
-    if layer.op != "Conv" or layer.inputs[1] is None or layer.attrs["group"] != 1:
+    """Of a layer's dense multiply-adds, those that its dense kernel does."""
+    if not takes_winograd(layer):
         return 1.0
+    assert layer.outputs[0] is not None
+    _, _, height, width = layer.outputs[0].type.shape
+    shares = _WINOGRAD_SHARES if layer.attrs["strides"] == [1, 1] else _WINOGRAD_STRIDED_SHARES
+    return next((share for least, share in shares if height * width >= least), 1.0)
+
+
+def takes_winograd(layer: Layer) -> bool:
+    """Whether dense f32 weights go by Winograd's filtering (see kernels/conv/winograd_plan.cc)."""
+    if layer.op != "Conv" or layer.inputs[1] is None or layer.attrs["group"] != 1:
+        return False
     out_channels, in_channels, *kernel = layer.inputs[1].type.shape
     stride, *others = layer.attrs["strides"]
     taps = {-(-size // stride) for size in kernel}
@@ -102,14 +111,11 @@ def dense_share(layer: Layer) -> float:
         or taps not in ({3}, {4})
         or min(out_channels, in_channels * stride**2) < _WINOGRAD_CHANNELS
     ):
-        return 1.0
+        return False
     result = layer.outputs[0]
     assert result is not None
     _, _, height, width = result.type.shape
-    if min(height, width) < _WINOGRAD_SIDE:
-        return 1.0
-    shares = _WINOGRAD_SHARES if stride == 1 else _WINOGRAD_STRIDED_SHARES
-    return next((share for least, share in shares if height * width >= least), 1.0)
+    return min(height, width) >= _WINOGRAD_SIDE
 
 
 def _strip_work(mask: npt.NDArray[np.bool_], strip_rows: int) -> int:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.errors import CompileError
 from coexec.compiler.execute import runner_of
-from coexec.compiler.ir import Array, Graph, Layer
+from coexec.compiler.ir import Array, Graph
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.verify import verify
@@ -104,16 +104,14 @@ def test_convolutions_compute_the_reference(
     examples = _examples(b, *x.type.shape)
     with (
         mock.patch.object(int8, "ERROR_MAX", math.inf),
-        mock.patch.object(int8, "dense_share", return_value=1.0),
+        mock.patch.object(int8, "_why_slower", return_value=""),
     ):
         report = quantize(graph, "int8", examples, interpret)
     verify(graph, "rewritten")
-    depthwise = channels == 1 and group > 1
-    assert [w.dtype for w in report.weights] == ["f32" if depthwise else "int8"]
+    assert [w.dtype for w in report.weights] == ["int8"]
     other = b.rng.normal(0, 3, x.type.shape).astype(np.float32)
     want = interpret(graph, [other])[0]
-    atol = 1e-5 if not depthwise else 1e-4
-    np.testing.assert_allclose(_run(graph, other), want, rtol=1e-6, atol=atol)
+    np.testing.assert_allclose(_run(graph, other), want, rtol=1e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize("hidden", [1, 17, 40])
@@ -186,7 +184,8 @@ def test_outputs_that_are_off_by_more_than_a_layer_may_be_are_told_of() -> None:
 def test_what_stays_f32_says_why() -> None:
     b = Build(2)
     x = b.input(4, 8, 8, 8)
-    wide = b.conv(b.conv(x, b.weight(8, 1, 3, 3), group=8, pad=1), b.weight(8, 8, 3, 3), pad=1)
+    alone = b.conv(x, b.weight(8, 1, 3, 3), group=8, pad=1)
+    wide = b.conv(b.conv(alone, b.weight(8, 8, 3, 3), pad=1), b.weight(8, 8, 1, 1))
     y = b.op("Reshape", b.conv(wide, b.weight(4, 8, 1, 1)), shape=[4, 256])
     sparse = b.rng.normal(0, 1, (16, 256)).astype(np.float32)
     sparse[:, b.rng.random(256) < 0.9] = 0
@@ -197,21 +196,17 @@ def test_what_stays_f32_says_why() -> None:
     first[0] = 0
     masked = b.op("Mul", hidden, b.constant(first))
     graph = b.graph(b.gemm(masked, b.constant(coarse)))
-
-    def share(layer: Layer) -> float:
-        return 0.4 if layer.inputs[1] and layer.inputs[1].type.shape == (8, 8, 3, 3) else 1.0
-
-    with mock.patch.object(int8, "dense_share", share):
-        report = quantize(graph, "int8", _examples(b, 4, 8, 8, 8), interpret)
+    report = quantize(graph, "int8", _examples(b, 4, 8, 8, 8), interpret)
     notes = [w.note for w in report.weights]
-    assert notes[0].startswith("depthwise: few weights")
-    assert notes[1:] == [
-        "Winograd in f32 is faster than sums of int8",
+    assert notes == [
+        "too few input channels to sum in pairs",
+        "Winograd in f32 is faster",
         "",
+        "too few filters to pay for quantizing its input",
         "it is sparse, and int8 kernels are dense",
         "beyond 0.05",
     ]
-    assert [w.dtype for w in report.weights] == ["f32", "f32", "int8", "f32", "f32"]
+    assert [w.dtype for w in report.weights] == ["f32", "f32", "int8", "f32", "f32", "f32"]
 
 
 def test_without_inputs_it_is_refused() -> None:
