@@ -15,7 +15,7 @@ from coexec.kernels import _kernels
 _WORDS = {
     "kernels": "Convolution and matrix kernels, by layout: GFLOP/s on kept weights, one thread.",
     "models": "Whole networks of `bench/zoo`, dense and pruned, over ONNX Runtime, one thread.",
-    "attention": "A ViT with and without a fixed mask that keeps a tenth of the scores, one thread.",
+    "attention": "A ViT with and without a fixed mask that keeps a tenth of scores, one thread.",
     "scaling": "What zeros and a second core are worth against coexec itself.",
     "real_speed": "Networks of public repositories as they are, over ONNX Runtime, one thread.",
     "roundtrip": "A call of an identity model with 600 KB in and out.",
