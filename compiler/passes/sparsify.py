@@ -101,7 +101,9 @@ def takes_winograd(layer: Layer) -> bool:
     if layer.op != "Conv" or layer.inputs[1] is None or layer.attrs["group"] != 1:
         return False
     out_channels, in_channels, *kernel = layer.inputs[1].type.shape
-    stride, *others = layer.attrs["strides"]
+    strides = layer.attrs["strides"]
+    assert isinstance(strides, list)
+    stride, *others = (int(one) for one in strides)
     taps = {-(-size // stride) for size in kernel}
     if (
         len(kernel) != 2
