@@ -37,11 +37,15 @@ _PATTERN_PRICE = 1.2
 _NM_PRICE = 1.2
 _KEY_PRICE = 2.5  # of a score that is looked up, against one of a panel
 _SPARSE_SHARE_MAX = 0.7
+# (pixels, share), most pixels first.
+_Shares = tuple[tuple[int, float], ...]
 # What Winograd leaves of a dense convolution's work when its output has so many pixels or more,
 # measured on an AVX2 core; it takes as many channels or more.
-_WINOGRAD_SHARES = ((600, 0.4), (150, 0.6))
-# The same with a stride of two, whose four phases are channels of three or four taps.
-_WINOGRAD_STRIDED_SHARES = ((600, 0.65),)
+_WINOGRAD_SHARES: _Shares = ((190, 0.4), (30, 0.6))
+# The same for kernels of four taps.
+_WINOGRAD_FOUR_TAPS_SHARES: _Shares = ((600, 0.4),)
+# And with a stride of two, whose four phases are channels of three or four taps.
+_WINOGRAD_STRIDED_SHARES: _Shares = ((600, 0.65),)
 _WINOGRAD_CHANNELS = 8
 # An output of one row or column leaves half of every tile empty: two are the least that pay.
 _WINOGRAD_SIDE = 2
@@ -90,9 +94,15 @@ def dense_share(layer: Layer) -> float:
     """Of a layer's dense multiply-adds, those that its dense kernel does."""
     if not takes_winograd(layer):
         return 1.0
+    assert layer.inputs[1] is not None
     assert layer.outputs[0] is not None
     _, _, height, width = layer.outputs[0].type.shape
-    shares = _WINOGRAD_SHARES if layer.attrs["strides"] == [1, 1] else _WINOGRAD_STRIDED_SHARES
+    if layer.inputs[1].type.shape[2:] == (3, 3):
+        shares = _WINOGRAD_SHARES
+    elif layer.attrs["strides"] == [1, 1]:
+        shares = _WINOGRAD_FOUR_TAPS_SHARES
+    else:
+        shares = _WINOGRAD_STRIDED_SHARES
     return next((share for least, share in shares if height * width >= least), 1.0)
 
 

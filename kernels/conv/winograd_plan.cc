@@ -12,10 +12,12 @@ constexpr int64_t kLineFloats = 16;
 // them are mostly empty. Nor do maps gain that are lower or narrower than tiles: the products
 // must come down by a third.
 constexpr int64_t kChannelsLeast = 8;
-constexpr int64_t kTilesLeast = 9;
-// Up to so many tiles of step 4 (maps of 16 x 16), those of step 2 are used instead: their weights
+constexpr int64_t kTilesLeast = 6;
+// Up to so many tiles of step 4 (maps of 12 x 12), those of step 2 are used instead: their weights
 // are less than half as large, and with few tiles reading them is what takes the time.
-constexpr int64_t kSmallTiles = 16;
+constexpr int64_t kSmallTiles = 12;
+// Where step 4 is the only one (strides, kernels of four taps), up to so many are left to sums.
+constexpr int64_t kOtherTiles = 16;
 // All transformed weights pass by once per band: more tiles where they leave a core's cache.
 constexpr int64_t kBandTiles = 96;
 constexpr int64_t kLargeBandTiles = 192;
@@ -56,9 +58,10 @@ std::optional<WinogradTile> ChooseWinogradTile(const ConvShape& s) {
   const auto if_narrow = [&](const WinogradTile& tile) {
     return narrow(tile) ? std::optional(tile) : std::nullopt;
   };
-  const bool large = tiles(tile4) > kSmallTiles;
-  if (stride > 1 || taps > 3) return large && gains(tile4) ? if_narrow(tile4) : std::nullopt;
-  if (large && tile4.places() * tiles(tile4) < tile2.places() * tiles(tile2)) {
+  if (stride > 1 || taps > 3) {
+    return tiles(tile4) > kOtherTiles && gains(tile4) ? if_narrow(tile4) : std::nullopt;
+  }
+  if (tiles(tile4) > kSmallTiles && tile4.places() * tiles(tile4) < tile2.places() * tiles(tile2)) {
     return if_narrow(tile4);
   }
   return tiles(tile2) >= kTilesLeast && gains(tile2) ? if_narrow(tile2) : std::nullopt;
