@@ -20,7 +20,7 @@ from coexec.compiler.arguments import (
     checked,
 )
 from coexec.compiler.bench import Timing, bench
-from coexec.compiler.describe import Description, describe
+from coexec.compiler.describe import Description, LayerDescription, describe
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Shape, read_signature
 from coexec.compiler.pipeline import CompileOptions, compile_model
@@ -245,7 +245,7 @@ def _timing_line(name: str, timing: Timing) -> str:
 
 
 def _layer_table(description: Description) -> str:
-    head = ("op", "name", "output", "layout", "density", "kernel", "us")
+    head = ("op", "name", "output", "layout", "density", "kernel", "us", "copied")
     rows = [
         (
             layer.op,
@@ -255,6 +255,7 @@ def _layer_table(description: Description) -> str:
             f"{layer.density:.2f}",
             layer.kernel,
             f"{layer.measured_us:.1f}",
+            _copied(layer),
         )
         for layer in description.layers
     ]
@@ -266,12 +267,27 @@ def _layer_table(description: Description) -> str:
     return "\n".join(lines)
 
 
+def _copied(layer: LayerDescription) -> str:
+    """What of its input the layer's kernel first rewrites in an order of its own."""
+    if not layer.copied_bytes:
+        return ""
+    return f"{layer.copied_bytes / 1e3:.0f} KB, about {layer.copied_us:.0f} us"
+
+
 def _summary(description: Description) -> str:
     native = sum(layer.native for layer in description.layers)
     total_us = sum(layer.measured_us for layer in description.layers)
+    copied = sum(layer.copied_bytes for layer in description.layers)
+    copied_us = sum(layer.copied_us for layer in description.layers)
     return (
         f"{description.name}: {native} of {len(description.layers)} layers native, "
         f"{description.native_flops_share:.1%} of {description.flops / 1e6:.1f} Mflop; "
         f"arena {description.arena_bytes / 1e6:.2f} MB, "
         f"constants {description.constants_bytes / 1e6:.2f} MB; {total_us / 1e3:.2f} ms measured"
+        + (
+            f", about {copied_us / 1e3:.2f} ms of it copying {copied / 1e6:.2f} MB of inputs into "
+            "the kernels' own order"
+            if copied
+            else ""
+        )
     )

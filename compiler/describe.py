@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,13 +17,19 @@ from coexec.kernels.program.format import CompiledModel
 from coexec.kernels.program.runner import Runner
 from coexec.protos import program_pb2
 
-_ROUNDS = 5
+_ROUNDS_MIN, _ROUNDS_MAX = 5, 50
+_PROFILE_S = 0.2
+# The first runs of an ONNX Runtime session still allocate: they can take twice as long.
+_WARMUP = 3
+_COPIED_BYTES = 1 << 18
 
 
 @dataclass(slots=True)
 class LayerDescription:
     """One layer. shape and dtype: of its first output. density: stored share of its weights.
-    measured_us: median of a short profile on one thread, 0 when it was not measured."""
+    measured_us: median of a short profile on one thread, 0 when it was not measured.
+    copied_bytes: of its input, which its kernel first writes in an order of its own, and copied_us:
+    what that should take, as part of measured_us."""
 
     op: str
     name: str
@@ -35,6 +42,8 @@ class LayerDescription:
     measured_us: float
     native: bool
     why_not_native: str
+    copied_bytes: int = 0
+    copied_us: float = 0.0
 
 
 @dataclass(slots=True)
@@ -53,10 +62,13 @@ def describe(model: CompiledModel) -> Description:
     runner = Runner(model)
     times = _profile(runner, model.program)
     program = model.program
+    kernels, copied, bytes_per_us = runner.kernels, runner.copied_bytes, _copying_bytes_per_us()
     layers = [
-        _layer(model, i, runner.kernels.get(i, ""), times.get(i, 0.0))
-        for i in range(len(program.layers))
+        _layer(model, i, kernels.get(i, ""), times.get(i, 0.0)) for i in range(len(program.layers))
     ]
+    for i, layer in enumerate(layers):
+        layer.copied_bytes = copied.get(i, 0)
+        layer.copied_us = layer.copied_bytes / bytes_per_us
     flops = sum(layer.flops for layer in layers)
     native = sum(layer.flops for layer in layers if layer.native)
     stored = {(t.digest, t.type.layout or "dense") for t in program.tensors if t.constant}
@@ -93,14 +105,30 @@ def _profile(runner: Runner, program: program_pb2.Program) -> Mapping[int, float
     times: dict[int, list[float]] = {}
     try:
         inputs = random_inputs(program)
-        runner.run(inputs)
-        for _ in range(_ROUNDS):
+        for _ in range(_WARMUP):
+            runner.run(inputs)
+        start = time.perf_counter()
+        for done in range(_ROUNDS_MAX):
+            if done >= _ROUNDS_MIN and time.perf_counter() - start > _PROFILE_S:
+                break
             runner.run(inputs)
             for layer, microseconds in runner.layer_us.items():
                 times.setdefault(layer, []).append(microseconds)
     except RunError:
         return {}
     return {layer: statistics.median(values) for layer, values in times.items()}
+
+
+def _copying_bytes_per_us() -> float:
+    """From cache to cache, as kernels copy their inputs."""
+    source = np.ones(_COPIED_BYTES, np.uint8)
+    target = np.zeros_like(source)
+    us = []
+    for _ in range(9):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        us.append((time.perf_counter() - start) * 1e6)
+    return _COPIED_BYTES / max(statistics.median(us), 1e-3)
 
 
 def _layer(model: CompiledModel, i: int, kernel: str, measured_us: float) -> LayerDescription:

@@ -104,6 +104,9 @@ class Segment:
     @property
     def kernels(self) -> list[str]:
         """The kernel of each step."""
+    @property
+    def copied_bytes(self) -> list[int]:
+        """What each step writes of its inputs in another order to read it again."""
     def workspace_bytes(self, threads: int) -> int: ...
     def run(self, inputs: list[Array], outputs: list[Array], team: Team) -> list[float]:
         """Run all steps into `outputs`. Arrays are row-major; what counts is their bytes. Returns

@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "kernels/base/buffer.h"
+#include "kernels/base/copies_input.h"
 #include "kernels/base/host.h"
 #include "kernels/base/peak.h"
 #include "kernels/base/team.h"
@@ -232,6 +233,15 @@ NB_MODULE(_kernels, m) {
                        names.push_back(step.step->kernel());
                      }
                      return names;
+                   })
+      .def_prop_ro("copied_bytes",
+                   [](const Segment& segment) {
+                     std::vector<int64_t> bytes;
+                     for (const SegmentStep& step : segment.steps()) {
+                       const auto* copies = dynamic_cast<const CopiesInput*>(step.step.get());
+                       bytes.push_back(copies == nullptr ? 0 : copies->copied_bytes());
+                     }
+                     return bytes;
                    })
       .def("workspace_bytes", &Segment::workspace_bytes, "threads"_a)
       .def("run", &RunSegment, "inputs"_a, "outputs"_a, "team"_a);

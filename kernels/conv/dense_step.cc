@@ -2,6 +2,7 @@
 #include <numeric>
 #include <optional>
 
+#include "kernels/base/copies_input.h"
 #include "kernels/base/round_up.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_step.h"
@@ -33,7 +34,7 @@ bool ReadsInPlace(const ConvShape& s) { return ReadsImage(s) && s.in_d == 1 && s
 // stride or slices is copied into planes (DensePlanes). One that needs neither is
 // copied, tile by tile, into a panel in which the columns of a tile lie side by side; if few
 // rows read it, only its last pixels are, since vectors may read past them.
-class DenseStep final : public Step {
+class DenseStep final : public Step, public CopiesInput {
  public:
   DenseStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
@@ -78,6 +79,11 @@ class DenseStep final : public Step {
 
   int64_t scratch_bytes(int threads) const override {
     return part_bytes() * (by_bands(threads) ? threads : 1) + threads * sums_bytes();
+  }
+
+  int64_t copied_bytes() const override {
+    if (planes_) return items() * planes_->scratch_bytes();
+    return panel() ? items() * columns() * band_pixels_ * kFloat : 0;
   }
 
   void Run(const StepContext& context) const override {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/base/copies_input.h"
 #include "kernels/base/round_up.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_step.h"
@@ -20,7 +21,7 @@ constexpr int64_t kThreadFlops = 200'000;
 // A band of the padded image is copied into planes (DensePlanes) in which a tap is a constant
 // offset. A block of filters goes over a band in turns of as many places as the first-level cache
 // has room for sums. Threads take whole bands of whole blocks.
-class PatternStep final : public Step {
+class PatternStep final : public Step, public CopiesInput {
  public:
   PatternStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
@@ -49,6 +50,9 @@ class PatternStep final : public Step {
 
   std::string kernel() const override { return variant_.name; }
   int64_t scratch_bytes(int threads) const override { return threads * part_bytes(); }
+  int64_t copied_bytes() const override {
+    return shape_.batch * planes_.bands() * planes_.scratch_bytes();
+  }
 
   void Run(const StepContext& context) const override {
     const int64_t items = shape_.batch * planes_.bands() * weights_->blocks();

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/base/copies_input.h"
 #include "kernels/conv/conv_step.h"
 #include "kernels/conv/dense_planes.h"
 #include "kernels/conv/geometry.h"
@@ -22,7 +23,7 @@ constexpr int64_t kThreadFlops = 200'000;
 // Threads take equal shares of the pixels of all images, and so of the work on non-zeros; an
 // image too small for that is shared by rows.
 template <typename Form>
-class SparseConvStep final : public Step {
+class SparseConvStep final : public Step, public CopiesInput {
  public:
   SparseConvStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
@@ -43,6 +44,10 @@ class SparseConvStep final : public Step {
   int64_t scratch_bytes(int threads) const override {
     const int parts = Parts(threads);
     return parts * panel_bytes() + plane_bytes() * (ByPixels(parts) ? parts : 1);
+  }
+
+  int64_t copied_bytes() const override {
+    return items() * Blocks(shape_.out_pixels()) * plane_bytes();
   }
 
   void Run(const StepContext& context) const override {

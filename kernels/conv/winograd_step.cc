@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/base/copies_input.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/conv_step.h"
 #include "kernels/conv/winograd.h"
@@ -15,7 +16,7 @@ constexpr int64_t kThreadFlops = 200'000;
 // transformed channel by channel, every place of the transformed tiles is a matrix product, and
 // outputs are transformed back row by row. With a stride, an image's pixels of one phase down and
 // across are a channel of their own.
-class WinogradStep final : public Step {
+class WinogradStep final : public Step, public CopiesInput {
  public:
   WinogradStep(const StepSpec& spec, const ConvShape& shape, WinogradTile tile)
       : shape_(shape),
@@ -33,6 +34,10 @@ class WinogradStep final : public Step {
   int64_t scratch_bytes(int threads) const override {
     const int64_t bands = by_bands(threads) ? threads : 1;
     return (threads * plan_.part_size() + bands * plan_.band_size()) * int64_t{sizeof(float)};
+  }
+
+  int64_t copied_bytes() const override {
+    return items() * plan_.places * plan_.v_stride * int64_t{sizeof(float)};
   }
 
   void Run(const StepContext& context) const override {

@@ -2,6 +2,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/base/copies_input.h"
 #include "kernels/base/spec_checks.h"
 #include "kernels/base/step.h"
 #include "kernels/gemm/gemm.h"
@@ -12,7 +13,7 @@
 namespace coexec::kernels {
 namespace {
 
-class GemmStep final : public Step {
+class GemmStep final : public Step, public CopiesInput {
  public:
   explicit GemmStep(const StepSpec& spec);
 
@@ -33,6 +34,11 @@ class GemmStep final : public Step {
   }
   int64_t scratch_bytes(int) const override {
     return GemmScratchFloats(rows_, packed_->weights.inputs) * 4;
+  }
+  // Several rows are interleaved, unless the layout reads them side by side.
+  int64_t copied_bytes() const override {
+    const bool reads_rows = variant_->layout == Layout::kCsr || variant_->layout == Layout::kNm;
+    return rows_ > 1 && !reads_rows ? rows_ * packed_->weights.inputs * 4 : 0;
   }
   // Every element of the residual is read right before that of y is stored.
   bool in_place(int i) const override { return i == 3 && residual_; }

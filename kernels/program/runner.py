@@ -84,6 +84,15 @@ class Runner:
         }
 
     @property
+    def copied_bytes(self) -> dict[int, int]:
+        """Layer index -> bytes of its inputs that its kernel first writes in another order."""
+        return {
+            layer: copied
+            for stage in self._segments()
+            for layer, copied in zip(stage.steps, stage.segment.copied_bytes, strict=True)
+        }
+
+    @property
     def layer_us(self) -> dict[int, float]:
         """Layer index -> microseconds in the last run."""
         times: dict[int, float] = {}
