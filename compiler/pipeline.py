@@ -205,11 +205,18 @@ def _tune(
     except CompileError as error:  # the model is no worse for it; the next one measures again
         report.warnings.append(str(error))
     report.tuned = [
-        f"{name}: {choice.taken}"
-        for name, choice in tuned.choices.items()
-        if name not in before or choice.taken != choice.candidates[0].name
+        f"{layer.name}{_of_layers(layer)}: {choice}"
+        for layer in tuned.graph.layers
+        if (choice := tuned.choices.get(layer.name)) is not None
+        and (layer.name not in before or choice.taken != choice.candidates[0].name)
     ]
     return tuned.graph, tuned.choices
+
+
+def _of_layers(layer: Layer) -> str:
+    if layer.op != ONNX_RUNTIME:
+        return ""
+    return f" (ONNX Runtime, for {len(layer.why_not_native.splitlines())} layers)"
 
 
 def _why_whole(signature: Signature) -> str:

@@ -1,5 +1,6 @@
 import argparse
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,10 @@ def test_inspect(model: Path, compiled: bool, capsys: pytest.CaptureFixture[str]
     facts = json.loads(capsys.readouterr().out)
     assert facts["layers"][0]["shape"] == [2, 128]
     assert 0.9 < facts["native_flops_share"] < 1.0
+    gemm = facts["layers"][0]
+    assert gemm["copied_bytes"] == 4 * 2 * 64  # two rows, interleaved
+    assert gemm["copied_us"] > 0
+    assert f"{gemm['copied_bytes'] / 1e3:.0f} KB, about " in text
     assert facts["constants_bytes"] == 4 * (128 * 64 + 128)
 
 
@@ -159,7 +164,9 @@ def test_tune_keeps_what_it_measures(
     facts = json.loads(capsys.readouterr().out)
     assert facts["exported"] >= 1
     assert _run("tune", "--import", exported, *there) == 0
-    assert f"imported: {facts['exported']} choices" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"took {facts['exported']} choices from" in text
+    assert f"{facts['exported']} choices are kept in {tmp_path / 'there'}" in text
     target = tmp_path / "out.coexec"
     assert _run("compile", model, *rule, "-o", target, *there) == 0
     capsys.readouterr()
@@ -168,6 +175,19 @@ def test_tune_keeps_what_it_measures(
     # Either layouts raced, or the whole layer went to ONNX Runtime: this machine decides.
     assert " csr " in text or "onnxruntime" in text
     assert text.count(" us") >= 2
+
+
+def test_tune_forgets(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ("--tuning-dir", tmp_path / "tuning")
+    assert _run("tune", model, *folder) == 0
+    text = capsys.readouterr().out
+    assert f"{model}: tuned in" in text
+    assert "(--tune fast)" in text
+    assert _run("tune", "--forget", *folder) == 0
+    assert re.search(r"forgot [1-9]\d* choices\n0 choices are kept", capsys.readouterr().out)
+    assert not list((tmp_path / "tuning").glob("*.json"))
+    assert _run("tune", "--forget", *folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["forgotten"] == 0
 
 
 def test_tune_with_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +30,17 @@ def register(subparsers: Subparsers) -> None:
         "tune",
         _tune,
         "measure the ways to run each layer of a model, and keep the results",
-        "coexec tune detect.onnx --tune full\n  coexec tune --export orin.json",
+        "coexec tune detect.onnx --tune full\n  coexec tune --export orin.json\n"
+        "  coexec tune --forget",
     )
     tuning.add_argument("model", type=Path, nargs="?", metavar="MODEL.onnx")
     add_tuning(tuning, "fast")
     add_prune(tuning)
+    tuning.add_argument(
+        "--forget",
+        action="store_true",
+        help="first remove what is kept for this CPU and this build",
+    )
     tuning.add_argument(
         "--import", dest="source", type=Path, metavar="FILE", help="first add an exported file"
     )
@@ -50,30 +56,50 @@ def warn(lines: Iterable[str]) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    if not (options.model or options.source or options.target):
-        raise CompileError("nothing to do; give a MODEL.onnx, --import FILE or --export FILE")
+    if not (options.model or options.source or options.target or options.forget):
+        raise CompileError(
+            "nothing to do; give a MODEL.onnx, --import FILE, --export FILE or --forget"
+        )
     facts: dict[str, object] = {}
-    if options.source:
+    if options.source or options.forget:
         tuning = Tuning(options.tuning_dir)
-        warn(tuning.warnings)
-        facts["imported"] = tuning.take(options.source)
-        tuning.save()
+        if options.forget:
+            facts["forgotten"] = tuning.forget()
+        else:
+            warn(tuning.warnings)
+        if options.source:
+            facts["imported"] = tuning.take(options.source)
+            tuning.save()
     report = _measured(options) if options.model else None
     if report is not None:
         warn(report.warnings)
         facts |= {"seconds": report.seconds["tune"], "tuned": report.tuned}
+    kept = Tuning(options.tuning_dir)
     if options.target:
-        kept = Tuning(options.tuning_dir)
         warn(kept.warnings)
         facts["exported"] = kept.export(options.target)
-    if options.json:
-        print(json.dumps(facts))
-        return
-    for name, fact in facts.items():
-        if isinstance(fact, list):
-            print("\n".join([f"{len(fact)} layers other than the cost model has them", *fact]))
+    facts |= {"kept": len(kept), "file": str(kept.path)}
+    print(json.dumps(facts) if options.json else "\n".join(_lines(options, facts, report)))
+
+
+def _lines(
+    options: argparse.Namespace, facts: Mapping[str, object], report: CompileReport | None
+) -> Iterator[str]:
+    if "forgotten" in facts:
+        yield f"forgot {facts['forgotten']} choices"
+    if options.source:
+        yield f"took {facts['imported']} choices from {options.source}"
+    if report is not None:
+        yield f"{options.model}: tuned in {facts['seconds']:.1f} s (--tune {options.tune})"
+        if report.tuned:
+            yield f"  faster than what the cost model would take ({len(report.tuned)}):"
         else:
-            print(f"{name}: {fact:.1f}" if isinstance(fact, float) else f"{name}: {fact} choices")
+            yield "  nothing was faster than what the cost model would take"
+        yield from (f"    {line}" for line in report.tuned)
+        yield "  `coexec compile` and the daemon use it from now on"
+    if options.target:
+        yield f"wrote {facts['exported']} choices to {options.target}"
+    yield f"{facts['kept']} choices are kept in {facts['file']}"
 
 
 def _measured(options: argparse.Namespace) -> CompileReport:

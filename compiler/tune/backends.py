@@ -15,6 +15,7 @@ import numpy as np
 from coexec.compiler.execute import runner_of
 from coexec.compiler.ir import Array, Graph, Layer
 from coexec.compiler.ir.ops import ONNX_RUNTIME
+from coexec.compiler.program import cost
 from coexec.compiler.tune.cache import Tuning
 from coexec.compiler.tune.candidates import sparse_operands
 from coexec.compiler.tune.choice import Candidate, Choice
@@ -64,7 +65,10 @@ def tune_backends(
             return Backends(graph, choices)
         tuning.keep(key, choice)
         choices = _with_layers(graph, tuning, choices, layers, effort)
-    made = None if choice is None else _variant(graph, whole_model, choice.taken)
+    try:
+        made = None if choice is None else _variant(graph, whole_model, choice.taken)
+    except RunError:  # it was measured with smaller weights
+        made = None
     if choice is None or made is None:
         return Backends(graph, choices)
     kept = {layer.name for layer in made.layers}
@@ -110,6 +114,7 @@ def _variant(graph: Graph, whole_model: bytes, name: str) -> Graph | None:
     if name == FOREIGN and whole_model:
         why = "the whole model is faster in ONNX Runtime"
         layer = Layer(ONNX_RUNTIME, f"{FOREIGN}_tuned", list(graph.inputs), list(graph.outputs))
+        layer.attrs["flops"] = sum(cost(inner)[0] for inner in graph.layers)
         layer.onnx_model = whole_model
         layer.why_not_native = reasons(graph.layers, why)
         return Graph(graph.name, graph.inputs, graph.outputs, [layer])

@@ -108,6 +108,23 @@ class Tuning:
             raise CompileError(f"{self._path} cannot be written: {error}") from error
         self._new = {}
 
+    @property
+    def path(self) -> Path | None:
+        """The file of this machine and build; None when nothing is kept."""
+        return self._path
+
+    def forget(self) -> int:
+        """Removes that file; returns how many choices it held. Raises CompileError."""
+        count = len(self._entries)
+        self._entries, self._new = {}, {}
+        try:
+            if self._path is not None and self._path.exists():
+                with _locked(self._path.with_suffix(".lock")):
+                    self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CompileError(f"{self._path} cannot be removed: {error}") from error
+        return count
+
     def export(self, target: Path) -> int:
         """Writes all choices to a file of the same form; returns how many. Raises CompileError."""
         try:

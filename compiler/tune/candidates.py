@@ -76,11 +76,13 @@ def with_layouts(layer: Layer, layouts: tuple[tuple[int, str], ...]) -> Layer:
 def worth_measuring(
     candidates: list[LayoutCandidate], work_max: float
 ) -> Iterator[tuple[LayoutCandidate, bool]]:
-    """Each candidate with whether its predicted work allows it to be the fastest. The first, and
-    those without a prediction, always are."""
-    least = min((c.work for c in candidates if c.work), default=0.0)
+    """Each candidate with whether its predicted work allows it to be the fastest. The first,
+    those without a prediction, and the two predicted best always are: the prices of the layouts
+    come from one machine, and on another the second may win."""
+    predicted = sorted(c.work for c in candidates if c.work)
+    most = max([*predicted[1:2], *(work_max * work for work in predicted[:1])], default=0.0)
     for candidate in candidates:
-        yield candidate, candidate is candidates[0] or candidate.work <= work_max * least
+        yield candidate, candidate is candidates[0] or candidate.work <= most
 
 
 def _layouts(work: dict[str, float]) -> list[str]:

@@ -29,6 +29,14 @@ class Choice:
     taken: str = ""
     mode: str = ""
 
+    def __str__(self) -> str:
+        """The one taken with its time, and the default's where that is another."""
+        us = {row.name: row.measured_us for row in self.candidates}
+        default = self.candidates[0].name
+        if self.taken == default or not (us[self.taken] and us[default]):
+            return self.taken
+        return f"{self.taken} takes {us[self.taken]:.0f} us, {default} {us[default]:.0f} us"
+
     def to_json(self) -> dict[str, Any]:
         rows = [[c.name, c.work, c.measured_us, c.note] for c in self.candidates]
         return {"taken": self.taken, "mode": self.mode, "candidates": rows}

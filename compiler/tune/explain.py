@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from coexec.compiler.errors import CompileError
+from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.tune.choice import Candidate
 from coexec.protos import program_pb2
 
@@ -13,7 +15,8 @@ from coexec.protos import program_pb2
 @dataclass(slots=True)
 class Why:
     """inside: the layer that ONNX Runtime computes and this one is part of; "" otherwise. The
-    candidates are then those of the whole model. reason: why it is there."""
+    candidates are then those of the whole model. reason: why it is there. excluded: why ways that
+    would be candidates elsewhere are none here."""
 
     layer: str
     op: str
@@ -22,6 +25,7 @@ class Why:
     taken: str = ""
     mode: str = ""
     candidates: list[Candidate] = field(default_factory=list)
+    excluded: str = ""
 
     def lines(self) -> Iterator[str]:
         where = f", computed by ONNX Runtime in {self.inside}" if self.inside else ""
@@ -34,25 +38,39 @@ class Why:
             work = f"  predicted work {row.work:.2f} of plain dense" if row.work else ""
             note = f"  {row.note}" if row.note else ""
             yield f"{mark} {row.name:28}{us}{work}{note}"
+        if any(":" in row.name for row in self.candidates):
+            yield "  (a:b are the model's layers from a, counted from 0, to before b)"
         if not self.candidates and not self.inside:
             yield "  chosen by the cost model; `coexec tune` measures"
+        if self.excluded:
+            yield f"  {self.excluded}"
 
 
 def why(program: program_pb2.Program, name: str) -> Why:
     """Raises CompileError when the program has no layer of that name."""
     for layer in program.layers:
         if layer.name == name:
-            return _why(layer, Why(layer.name, layer.op))
+            return _why(program, layer, Why(layer.name, layer.op))
         for line in layer.why_not_native.splitlines():
             inner, _, rest = line.partition(" (")
             if inner == name:
                 op, _, reason = rest.partition("): ")
-                return _why(layer, Why(inner, op, layer.name, reason))
-    known = ", ".join(layer.name for layer in program.layers[:20])
-    raise CompileError(f"{program.name}: has no layer {name!r}; it has {known}")
+                return _why(program, layer, Why(inner, op, layer.name, reason))
+    known = [layer.name for layer in program.layers]
+    near = difflib.get_close_matches(name, known, 3, 0.3) or known[:3]
+    raise CompileError(
+        f"{program.name}: has no layer {name!r}; there are {', '.join(near)}; "
+        "`coexec inspect` lists them all"
+    )
 
 
-def _why(layer: program_pb2.Layer, found: Why) -> Why:
+def _why(program: program_pb2.Program, layer: program_pb2.Layer, found: Why) -> Why:
+    dtype = program.options.get("type", "")
+    if dtype and layer.op != ONNX_RUNTIME:
+        found.excluded = (
+            f"ONNX Runtime is no candidate: the model is compiled with --type {dtype}, and its "
+            "results would be others"
+        )
     choice = layer.choice
     found.taken, found.mode = choice.taken, choice.mode
     found.candidates = [Candidate(c.name, c.work, c.measured_us, c.note) for c in choice.candidates]

@@ -14,9 +14,11 @@ import onnxruntime
 from coexec.compiler.ir import Graph, Layer, Value
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.onnx_export import layer_of_node, to_onnx
+from coexec.compiler.onnx_import.read import MODEL_BYTES_MAX
 from coexec.compiler.program import cost
 from coexec.compiler.tune.measure import score
 from coexec.compiler.tune.trial import generated
+from coexec.kernels.program.errors import RunError
 
 # Layers begin ... end - 1 of a graph.
 Span = tuple[int, int]
@@ -38,7 +40,7 @@ def interface(graph: Graph, span: Span) -> tuple[list[Value], list[Value]]:
 
 def handed_over(graph: Graph, spans: Sequence[Span], why: str) -> Graph:
     """A graph in which ONNX Runtime computes each of the spans, which hold native layers only.
-    Shares its values with the given one."""
+    Shares its values with the given one. Raises RunError when a span is too large for it."""
     layers: list[Layer] = []
     at = 0
     for number, span in enumerate(spans, 1):
@@ -57,9 +59,22 @@ def _foreign(graph: Graph, span: Span, name: str, why: str) -> Layer:
         list(inputs),
         list(outputs),
         {"flops": sum(cost(layer)[0] for layer in inside)},
-        onnx_model=to_onnx(inside, inputs, outputs).SerializeToString(),
+        onnx_model=_exported(inside, inputs, outputs),
         why_not_native=reasons(inside, why),
     )
+
+
+def _exported(layers: Sequence[Layer], inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
+    """The layers as a model in one message."""
+    constants = {v for layer in layers for v in layer.inputs if v and v.constant is not None}
+    weight_bytes = sum(value.type.nbytes for value in constants)
+    if weight_bytes > MODEL_BYTES_MAX:
+        raise RunError(
+            f"its weights take {weight_bytes} bytes; a message to ONNX Runtime holds at most "
+            f"{MODEL_BYTES_MAX}"
+        )
+    data: bytes = to_onnx(layers, inputs, outputs).SerializeToString()
+    return data
 
 
 def reasons(layers: Sequence[Layer], why: str) -> str:
@@ -69,11 +84,11 @@ def reasons(layers: Sequence[Layer], why: str) -> str:
 
 def profiled_us(graph: Graph, span: Span) -> list[float]:
     """Microseconds of each layer of the span while ONNX Runtime computes the whole of it on one
-    thread. What it fused counts for the layer it named the result after. Raises RuntimeError
-    or an exception of ONNX Runtime's own when it refuses the span."""
+    thread. What it fused counts for the layer it named the result after. Raises RunError when
+    the span is too large for it, or an exception of ONNX Runtime's own when it refuses it."""
     inside = graph.layers[span[0] : span[1]]
     inputs, outputs = interface(graph, span)
-    model = to_onnx(inside, inputs, outputs).SerializeToString()
+    model = _exported(inside, inputs, outputs)
     rng = np.random.default_rng(0)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

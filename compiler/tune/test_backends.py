@@ -8,6 +8,7 @@ from coexec.compiler.ir import Graph
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.onnx_export import to_onnx
 from coexec.compiler.passes.test_support import Build, ops_of, random_inputs
+from coexec.compiler.program import cost
 from coexec.compiler.tune import EFFORTS, Candidate, Choice, Tuning, backends
 from coexec.compiler.tune.backends import Backends, tune_backends
 from coexec.compiler.tune.foreign import handed_over, interface, profiled_us
@@ -73,6 +74,7 @@ def test_all_of_it_when_that_is_faster(given: bool) -> None:
     assert ops_of(made.graph) == [ONNX_RUNTIME]
     (layer,) = made.graph.layers
     assert made.choices[layer.name].taken == "onnxruntime"
+    assert layer.attrs["flops"] == sum(cost(inner)[0] for inner in graph.layers) > 0
     assert {line.split(" ")[0] for line in layer.why_not_native.splitlines()} == {
         inner.name for inner in graph.layers
     }
@@ -112,6 +114,17 @@ def test_a_wrong_model_is_never_taken() -> None:
     assert made.graph is graph
     notes = [c.note for c in _of(graph, tuning).candidates if c.name == "onnxruntime"]
     assert "differs by" in notes[0]
+
+
+def test_what_is_too_large_for_onnxruntime_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, tuning = network(), Tuning(None)
+    monkeypatch.setattr("coexec.compiler.tune.foreign.MODEL_BYTES_MAX", 1000)
+    assert tuned(graph, {"native": 100.0}, tuning).graph is graph
+    (note,) = (c.note for c in _of(graph, tuning).candidates if c.name == "onnxruntime")
+    assert "its weights take 1440 bytes" in note
+    row = Candidate("onnxruntime")
+    tuning.keep(backends._key(graph), Choice([row], row.name, "full"))
+    assert tune_backends(graph, b"", FAST, tuning, {}, no_race).graph is graph
 
 
 def test_a_model_onnxruntime_refuses_is_noted() -> None:

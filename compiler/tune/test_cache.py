@@ -31,6 +31,12 @@ def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
     assert again.warnings == []
 
 
+def test_forgetting_removes_the_file(tmp_path: Path) -> None:
+    assert _filled(tmp_path).forget() == 1
+    assert not list(tmp_path.glob("*.json"))
+    assert Tuning(tmp_path).forget() == 0
+
+
 def test_full_wants_more_than_fast(tmp_path: Path) -> None:
     tuning = _filled(tmp_path)
     assert tuning.find("k", "fast") == _CHOICE

@@ -47,6 +47,13 @@ def test_a_layer_inside_another() -> None:
     assert (found.op, found.inside, found.reason) == ("Relu", "rest", "faster there")
 
 
+def test_types_leave_onnx_runtime_out() -> None:
+    typed = program_pb2.Program(layers=_PROGRAM.layers, options={"type": "bf16"})
+    for layer in ("conv", "relu"):
+        assert "ONNX Runtime is no candidate" in list(why(typed, layer).lines())[-1]
+    assert not why(typed, "rest").excluded
+
+
 def test_an_unknown_layer_lists_the_known() -> None:
-    with pytest.raises(CompileError, match="net: has no layer 'c'; it has conv, relu"):
+    with pytest.raises(CompileError, match="has no layer 'c'; there are conv; `coexec inspect`"):
         why(_PROGRAM, "c")

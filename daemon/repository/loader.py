@@ -129,8 +129,12 @@ class _Making:
         """The cache's folder of the model compiled for shapes."""
         loader, cache = self.loader, self.loader.cache
         options = {"name": self.name, **self.options}
-        key = entry_key(self.content, loader.compiler.identity, options, shapes)
-        found = cache.find(key)
+
+        def key() -> str:
+            return entry_key(self.content, loader.compiler.identity, options, shapes)
+
+        before = key()
+        found = cache.find(before)
         if found is not None:
             return found
         built = cache.building()
@@ -143,7 +147,8 @@ class _Making:
         except BaseException:
             cache.discard(built)
             raise
-        entry = cache.keep(key, built)
+        # What tuning measured meanwhile is part of the key that the next load looks for.
+        entry = cache.keep(key() if "tune" in self.options else before, built)
         in_use = {path.parent for path in loader.supervisor.in_use()} | {entry}
         removed = await asyncio.to_thread(cache.prune, in_use)
         if removed:

@@ -227,12 +227,14 @@ def test_a_configuration_of_the_callers(caller: triton.InferenceServerClient) ->
     caller.unload_model("identity")
 
 
-def test_tuned_on_load(caller: triton.InferenceServerClient) -> None:
+def test_tuned_on_load(caller: triton.InferenceServerClient, own: Daemon) -> None:
     rules = '{"prune": {"stringValue": "unstructured=0.8"}, "tune": {"stringValue": "fast"}}'
     caller.load_model("mlp", config=f'{{"parameters": {rules}}}')
     first = caller.infer("mlp", [tensor("x", X8)]).as_numpy("y")
     caller.unload_model("mlp")
+    compiled = set((own.folder / "state" / "compiled").iterdir())
     caller.load_model("mlp", config=f'{{"parameters": {rules}}}')  # by what was measured
+    assert set((own.folder / "state" / "compiled").iterdir()) == compiled
     again = caller.infer("mlp", [tensor("x", X8)]).as_numpy("y")
     np.testing.assert_array_equal(first, again)
     caller.load_model("mlp", config="{}")
