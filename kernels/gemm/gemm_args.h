@@ -48,14 +48,13 @@ struct GemmPanel {
 //          even places of a run add to one chain, those at odd places to another; the two are
 //          added at the end. A panel's values begin at a multiple of 16.
 //   csr    in one of two forms. For products of few rows, windows: a panel goes through x in
-//          steps, each with a window of inputs from inputs_kept[step]
-//          on; in a step every lane adds one input of the window: values[step][16] times the
-//          input at offsets[step][16]. A lane with no weight in the window adds 0 times the
-//          window's first input. Windows start within x, and at most at
-//          inputs - window if that is positive. For products of more rows, lists (window is 0):
-//          runs are pairs of lanes, the two in the mask, with the longer list's count; then come
-//          values[count][2], of the lower lane first, and their inputs_kept[count][2]. The shorter
-//          list ends in weights of 0 for its last input.
+//          steps, each with a window of inputs from inputs_kept[step] on; in a step every lane adds
+//          one input of the window: values[step][16] times the input at offsets[step][16]. A lane
+//          with no weight in the window adds 0 times the window's first input. Windows start
+//          within x, and at most at inputs - window if that is positive. For products of more
+//          rows, lists (window is 0): runs are pairs of lanes, the two in the mask, with the longer
+//          list's count; then come values[count][2], of the lower lane first, and their
+//          inputs_kept[count][2]. The shorter list ends in weights of 0 for its last input.
 //   nm     every feature has the same number of weights in each group of 4 inputs, at least one of
 //          them possibly 0: values[group][weight][16]. places[word][16] says, two bits a weight
 //          from the lowest on, which input of the group it is for. A last group of fewer inputs
