@@ -271,7 +271,7 @@ def _copied(layer: LayerDescription) -> str:
     """What of its input the layer's kernel first rewrites in an order of its own."""
     if not layer.copied_bytes:
         return ""
-    return f"{layer.copied_bytes / 1e3:.0f} KB, about {layer.copied_us:.0f} us"
+    return f"{layer.copied_bytes / 1e3:.0f} KB, {layer.copied_us:.0f} us or more"
 
 
 def _summary(description: Description) -> str:
@@ -285,8 +285,8 @@ def _summary(description: Description) -> str:
         f"arena {description.arena_bytes / 1e6:.2f} MB, "
         f"constants {description.constants_bytes / 1e6:.2f} MB; {total_us / 1e3:.2f} ms measured"
         + (
-            f", about {copied_us / 1e3:.2f} ms of it copying {copied / 1e6:.2f} MB of inputs into "
-            "the kernels' own order"
+            f", {copied_us / 1e3:.2f} ms of it or more copying {copied / 1e6:.2f} MB of inputs "
+            "into the kernels' own order"
             if copied
             else ""
         )

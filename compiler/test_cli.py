@@ -79,7 +79,7 @@ def test_inspect(model: Path, compiled: bool, capsys: pytest.CaptureFixture[str]
     gemm = facts["layers"][0]
     assert gemm["copied_bytes"] == 4 * 2 * 64  # two rows, interleaved
     assert gemm["copied_us"] > 0
-    assert f"{gemm['copied_bytes'] / 1e3:.0f} KB, about " in text
+    assert f"{gemm['copied_bytes'] / 1e3:.0f} KB, " in text
     assert facts["constants_bytes"] == 4 * (128 * 64 + 128)
 
 
