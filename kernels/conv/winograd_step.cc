@@ -65,10 +65,15 @@ class WinogradStep final : public Step, public CopiesInput {
 
   Band BandAt(const StepContext& context, int64_t item, int part) const {
     const int64_t all = (shape_.out_h + plan_.step - 1) / plan_.step;
-    const int64_t row = item % plan_.bands * plan_.tile_rows;
+    const int64_t band = item % plan_.bands;
+    // One thread fills all bands but the last; several get equal ones.
+    const bool fill = context.team.size() == 1;
+    const auto begin = [&](int64_t i) {
+      return fill ? std::min(all, i * plan_.tile_rows) : all * i / plan_.bands;
+    };
+    const int64_t row = begin(band);
     float* v = Part(context, context.team.size()) + part * plan_.band_size();
-    return {item / plan_.bands, row, std::min(plan_.tile_rows, all - row), v,
-            v + plan_.places * plan_.v_stride};
+    return {item / plan_.bands, row, begin(band + 1) - row, v, v + plan_.places * plan_.v_stride};
   }
 
   // The padded input's rows of a band and phase.
