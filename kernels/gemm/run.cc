@@ -14,6 +14,10 @@ int64_t ChunkRows(int64_t rows, int64_t inputs) {
   return std::min(rows, std::max(kChunkRowsMin, fit));
 }
 
+// What is worth waking a thread for in place of kPartMacs when there is one row: each weight comes
+// from memory for a single multiply-add.
+constexpr int64_t kRowPartMacs = kPartMacs / 4;
+
 // Rows that one call should take. Bcr reads x out of order: when a panel keeps few inputs, each
 // brings a cache line of its own, which wants to be full of rows and to stay for all of them; else
 // lines of few rows serve several inputs.
@@ -63,7 +67,7 @@ class Chunk {
     }
     const int64_t tiles = weights_.panels * blocks_.count;
     const int64_t tile_macs = 1 + PanelMacs(variant_, weights_) * blocks_.rows / blocks_.count;
-    const int64_t most = tiles / (1 + kPartMacs / tile_macs);
+    const int64_t most = tiles / (1 + (call_.rows == 1 ? kRowPartMacs : kPartMacs) / tile_macs);
     const int parts = static_cast<int>(std::min<int64_t>(team.size(), most));
     if (parts <= 1) return Tiles(0, tiles);
     team.Run(parts, [&](int part) { Tiles(Cut(part, parts), Cut(part + 1, parts)); });
