@@ -29,7 +29,7 @@ from coexec.kernels.program.errors import RunError
 
 NATIVE, FOREIGN = "native", "onnxruntime"
 # ONNX Runtime's part can be neither shared between models nor preempted, so it must be worth it.
-_MARGIN = 0.03
+_MARGIN = 0.02
 # Whole networks amplify what single layers differ by.
 _TOLERANCE = 1e-2
 _PROFILED_RUNS = 3
@@ -156,7 +156,7 @@ def _measured(
                 runs[name] = timed(partial(runner.run, feed))
         except RunError as error:
             notes[name] = str(error)
-    scores = race(runs, Budget(effort.rounds_min, effort.rounds_max, effort.model_seconds))
+    scores = race(runs, Budget(effort.rounds_min, effort.model_rounds_max, effort.model_seconds))
     candidates = [
         Candidate(name, 0.0, scores.get(name, 0.0), notes.get(name, ""))
         for name in dict.fromkeys([NATIVE, *notes])

@@ -9,14 +9,15 @@ from coexec.compiler.errors import CompileError
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """name: as on the command line. layer_seconds: of measuring one layer in all its layouts.
-    model_seconds: of measuring all ways to run the whole model. Both may be passed until
-    rounds_min are done. work_max: a layout whose predicted work is more than this many times the
-    least is not measured."""
+    """name: as on the command line. rounds_max and layer_seconds: of measuring one layer in all its
+    layouts. model_rounds_max and model_seconds: of measuring all ways to run the whole model, which
+    often are close. The seconds may be passed until rounds_min are done. work_max: a layout whose
+    predicted work is more than this many times the least is not measured."""
 
     name: str
     rounds_min: int
     rounds_max: int
+    model_rounds_max: int
     layer_seconds: float
     model_seconds: float
     work_max: float
@@ -25,8 +26,8 @@ class Effort:
 EFFORTS = {
     effort.name: effort
     for effort in (
-        Effort("fast", 4, 12, 0.1, 2.0, 3.0),
-        Effort("full", 9, 60, 1.0, 20.0, 12.0),
+        Effort("fast", 4, 12, 100, 0.1, 2.0, 3.0),
+        Effort("full", 9, 60, 300, 1.0, 20.0, 12.0),
     )
 }
 

@@ -1,7 +1,7 @@
 """A layer that ONNX Runtime runs: one session over the layer's own subgraph."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -43,18 +43,18 @@ class OnnxLayer:
         Releases the interpreter lock while it computes. Raises RunError with ONNX Runtime's
         own words when a run fails.
         """
-        return self.run_named(dict(zip(self.input_names, arrays, strict=True)))
+        return list(self.run_named(dict(zip(self.input_names, arrays, strict=True))))
 
-    def run_named(self, arrays: Mapping[str, Any]) -> list[Any]:
+    def run_named(self, arrays: dict[str, Any]) -> Sequence[Any]:
         """The same for arrays by the names in `input_names`."""
         try:
             if self._has_bf16:
                 return self._run_bf16(arrays)
-            return list(self._session.run(self._outputs, arrays))
+            return self._session.run(self._outputs, arrays)
         except Exception as error:
             raise RunError(f"layer {self._name}: ONNX Runtime failed: {error}") from error
 
-    def _run_bf16(self, feed: Mapping[str, Any]) -> list[Any]:
+    def _run_bf16(self, feed: dict[str, Any]) -> list[Any]:
         """ONNX Runtime takes and gives no NumPy arrays of bf16, only values of its own."""
         values = {name: _to_value(array) for name, array in feed.items()}
         results = self._session.run_with_ort_values(self._outputs, values)

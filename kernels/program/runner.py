@@ -68,6 +68,7 @@ class Runner:
             else:
                 self._stages.append(self._native_stage(model, layers))
         self._whole = self._whole_model()
+        self._output_names = tuple(self._outputs.values())
 
     @property
     def arena_bytes(self) -> int:
@@ -129,7 +130,7 @@ class Runner:
             self._bind(inputs)
             raise
         self._step_us[0] = [(time.perf_counter() - start) * 1e6]
-        return dict(zip(self._outputs.values(), results, strict=True))
+        return dict(zip(self._output_names, results, strict=True))
 
     def _run_segment(self, stage: _NativeStage, values: dict[int, Any]) -> list[float]:
         built = stage.built
