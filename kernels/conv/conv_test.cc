@@ -237,7 +237,8 @@ void DrawKernel(DepthwiseArgs& a) {
   struct Kernel {
     int64_t size, stride, dilation_most;
   };
-  constexpr Kernel kKernels[] = {{3, 1, 1}, {3, 2, 1}, {3, 1, 3}, {5, 1, 1}, {5, 2, 1}};
+  constexpr Kernel kKernels[] = {{3, 1, 1}, {3, 2, 1}, {3, 1, 3}, {5, 1, 1},
+                                 {5, 2, 1}, {7, 1, 1}, {7, 2, 1}};
   const int64_t kind = RandomInt(0, std::size(kKernels));
   if (kind == std::size(kKernels)) {
     a.kernel_h = RandomInt(1, 5), a.kernel_w = RandomInt(1, 5);
