@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.errors import CompileError
 from coexec.compiler.execute import runner_of
-from coexec.compiler.ir import Array, Graph
+from coexec.compiler.ir import Array, Graph, IrError, TensorType
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.interpret import interpret
+from coexec.compiler.ir.ops import BY_NAME
 from coexec.compiler.ir.verify import verify
 from coexec.compiler.ir.window import window_attrs
 from coexec.compiler.passes.test_support import Build
@@ -151,6 +153,26 @@ def test_a_recurrent_layer_may_keep_one_weight() -> None:
     assert [w.dtype for w in report.weights] == ["int8", "f32"]
     other = b.rng.normal(0, 1, (4, 1, 16)).astype(np.float32)
     np.testing.assert_allclose(_run(graph, other), interpret(graph, [other])[0], atol=1e-5)
+
+
+def test_scales_must_fit_their_weights() -> None:
+    f32, i8 = partial(TensorType, "f32"), partial(TensorType, "i8")
+    conv = {**window_attrs([1, 1]), "group": 1, **NO_ACTIVATION}
+    operands = [f32((1, 4, 3, 3)), i8((8, 4, 1, 1)), None, None]
+    infer = BY_NAME["Conv"].infer_types
+    assert infer([*operands, f32((8,)), f32((2,))], conv) == [f32((1, 8, 3, 3))]
+    with pytest.raises(IrError, match=r"Conv: w_scale must be .*8"):
+        infer([*operands, f32((4,)), f32((2,))], conv)
+    with pytest.raises(IrError, match="scales are for w of i8"):
+        infer([operands[0], f32((8, 4, 1, 1)), None, None, f32((8,)), f32((2,))], conv)
+    gru = {"hidden_size": 5, "direction": "forward", "linear_before_reset": 1}
+    operands = [f32((2, 1, 4)), f32((1, 15, 4)), i8((1, 15, 5)), None, None]
+    infer = BY_NAME["GRU"].infer_types
+    assert len(infer([*operands, None, f32((1, 15)), None], gru)) == 2
+    with pytest.raises(IrError, match="GRU: r_scale must be"):
+        infer(operands, gru)
+    with pytest.raises(IrError, match="GRU: x_scale is for w of i8"):
+        infer([*operands, None, f32((1, 15)), f32((2,))], gru)
 
 
 def test_later_layers_see_what_earlier_ones_compute() -> None:

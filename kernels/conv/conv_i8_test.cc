@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/base/check.h"
@@ -183,7 +184,12 @@ class BackwardTeam final : public Team {
   int size_;
 };
 
-std::vector<float> Run(const Problem& p, const Data& data, int threads) {
+template <typename T>
+const std::byte* Bytes(const T* values) {
+  return reinterpret_cast<const std::byte*>(values);
+}
+
+std::unique_ptr<Step> NewStep(const Problem& p, const Data& data) {
   const Attrs attrs({{"kernel_shape", p.kernel},
                      {"strides", p.strides},
                      {"pads", p.pads},
@@ -200,18 +206,25 @@ std::vector<float> Run(const Problem& p, const Data& data, int threads) {
                                p.residual ? f32(p.y) : none,
                                f32({p.w[0]}),
                                f32({2})};
-  const auto bytes = [](const auto* values) { return reinterpret_cast<const std::byte*>(values); };
-  const std::byte* const in[] = {
-      bytes(data.x.get()),       bytes(data.w.data()),
-      bytes(data.bias.get()),    p.residual ? bytes(data.residual.get()) : nullptr,
-      bytes(data.w_scale.get()), bytes(data.x_scale)};
+  const std::byte* const values[] = {nullptr, Bytes(data.w.data()),      nullptr,
+                                     nullptr, Bytes(data.w_scale.get()), Bytes(data.x_scale)};
   std::vector<std::shared_ptr<const Constant>> constants(6);
   for (const size_t i : {size_t{1}, size_t{4}, size_t{5}}) {
-    constants[i] = std::make_shared<Constant>(inputs[i], in[i], nullptr);
+    constants[i] = std::make_shared<Constant>(inputs[i], values[i], nullptr);
   }
   const TensorType outputs[] = {f32(p.y)};
-  const auto step = MakeStep("Conv", {attrs, inputs, outputs, constants});
+  return MakeStep("Conv", {attrs, inputs, outputs, constants});
+}
+
+std::vector<float> Run(const Problem& p, const Data& data, int threads) {
+  const std::unique_ptr<Step> step = NewStep(p, data);
   CHECK(step->kernel().starts_with("conv_i8_dense_"), "%s", step->kernel().c_str());
+  const std::byte* const in[] = {Bytes(data.x.get()),
+                                 nullptr,
+                                 Bytes(data.bias.get()),
+                                 p.residual ? Bytes(data.residual.get()) : nullptr,
+                                 nullptr,
+                                 nullptr};
   const Buffer scratch(step->scratch_bytes(threads));
   std::memset(scratch.data(), 0x55, static_cast<size_t>(scratch.bytes()));
   std::vector<float> y(static_cast<size_t>(Product(p.y)), 7.0f);
@@ -243,6 +256,26 @@ void TestStep(const Problem& p) {
   for (const int threads : {2, 3}) CHECK(Run(p, data, threads) == y, "%d threads", threads);
 }
 
+// A scale of 0, and zero points that are no integers of 8 bits.
+void TestRefusals() {
+  Problem p = RandomProblem();
+  for (const auto& [scale, zero] : {std::pair{0.0f, 0.0f}, {0.1f, 256.0f}, {0.1f, 0.5f}}) {
+    const Data data{nullptr,
+                    nullptr,
+                    nullptr,
+                    RandomFloats(p.w[0]),
+                    RandomInts<int8_t>(Product(p.w), -127, 127),
+                    {scale, zero}};
+    std::string reason;
+    try {
+      NewStep(p, data);
+    } catch (const Unsupported& error) {
+      reason = error.what();
+    }
+    CHECK(reason.find("scale must be positive") != std::string::npos, "%s", reason.c_str());
+  }
+}
+
 // Several bands of panels, and of planes.
 void TestBands() {
   for (const int64_t kernel : {1, 3}) {
@@ -270,5 +303,6 @@ int main() {
   }
   for (int round = 0; round < 100; ++round) TestStep(RandomProblem());
   TestBands();
+  TestRefusals();
   return 0;
 }
