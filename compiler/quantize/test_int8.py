@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.errors import CompileError
 from coexec.compiler.execute import runner_of
-from coexec.compiler.ir import Array, Graph, IrError, TensorType
+from coexec.compiler.ir import Array, AttrValue, Graph, IrError, TensorType
 from coexec.compiler.ir.activation import NO_ACTIVATION
 from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.ops import BY_NAME
@@ -157,7 +157,7 @@ def test_a_recurrent_layer_may_keep_one_weight() -> None:
 
 def test_scales_must_fit_their_weights() -> None:
     f32, i8 = partial(TensorType, "f32"), partial(TensorType, "i8")
-    conv = {**window_attrs([1, 1]), "group": 1, **NO_ACTIVATION}
+    conv: dict[str, AttrValue] = {**window_attrs([1, 1]), "group": 1, **NO_ACTIVATION}
     operands = [f32((1, 4, 3, 3)), i8((8, 4, 1, 1)), None, None]
     infer = BY_NAME["Conv"].infer_types
     assert infer([*operands, f32((8,)), f32((2,))], conv) == [f32((1, 8, 3, 3))]
@@ -165,7 +165,7 @@ def test_scales_must_fit_their_weights() -> None:
         infer([*operands, f32((4,)), f32((2,))], conv)
     with pytest.raises(IrError, match="scales are for w of i8"):
         infer([operands[0], f32((8, 4, 1, 1)), None, None, f32((8,)), f32((2,))], conv)
-    gru = {"hidden_size": 5, "direction": "forward", "linear_before_reset": 1}
+    gru: dict[str, AttrValue] = {"hidden_size": 5, "direction": "forward", "linear_before_reset": 1}
     operands = [f32((2, 1, 4)), f32((1, 15, 4)), i8((1, 15, 5)), None, None]
     infer = BY_NAME["GRU"].infer_types
     assert len(infer([*operands, None, f32((1, 15)), None], gru)) == 2

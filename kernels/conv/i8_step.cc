@@ -2,6 +2,7 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/base/copies_input.h"
 #include "kernels/base/i8_scale.h"
 #include "kernels/base/round_up.h"
 #include "kernels/base/spec_checks.h"
@@ -44,7 +45,7 @@ bool ReadsInPlace(const ConvShape& s) { return ReadsImage(s) && s.kernel_h == 1 
 // Convolution by int8. Where every tap of an output pixel is that pixel, the image becomes
 // integers on its way into a panel, band by band; else as a whole, and bands of it go into planes,
 // as f32 images do (DensePlanes): a pair of int16 moves like a float.
-class ConvI8Step final : public Step {
+class ConvI8Step final : public Step, public CopiesInput {
  public:
   explicit ConvI8Step(const StepSpec& spec)
       : shape_(ShapeOf(spec)),
@@ -81,6 +82,11 @@ class ConvI8Step final : public Step {
 
   int64_t scratch_bytes(int threads) const override {
     return image_bytes() + part_bytes() * (by_bands(threads) ? threads : 1);
+  }
+
+  // As integers, and of those what lies in planes or panels.
+  int64_t copied_bytes() const override {
+    return shape_.batch * shape_.groups * (image_bytes() + items() * part_bytes());
   }
 
   void Run(const StepContext& context) const override {
