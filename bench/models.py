@@ -1,9 +1,10 @@
 """Whole networks on one thread, against ONNX Runtime in the same run.
 
-    python -m bench.models [--rounds N] [--only NAME] [--sweep] [--json FILE]
+    python -m bench.models [--rounds N] [--settle N] [--only NAME] [--sweep] [--json FILE]
 
 Each row is one network, dense or pruned by the compiler; the ratio is ONNX Runtime's time over
-ours, the median over alternating rounds. --sweep takes every network of the zoo, dense and with
+ours, the median over alternating rounds. In turn about, each run finds what the other left in the
+caches; with --settle 1 a run of its own comes first, untimed, as in an app that runs one network. --sweep takes every network of the zoo, dense and with
 each scheme that suits some of its layers at 50 to 95 %, which is long.
 """
 
@@ -68,6 +69,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--settle", type=int, default=0, help="untimed runs before a timed one")
     parser.add_argument("--only", default="", help="networks whose name holds this text")
     parser.add_argument("--sweep", action="store_true", help="every network, scheme and rate")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
@@ -78,7 +80,7 @@ def main() -> None:
         for network, prune in _sweep() if arguments.sweep else CASES:
             if arguments.only not in network:
                 continue
-            if row := measure(network, prune, Path(folder), arguments.rounds):
+            if row := measure(network, prune, Path(folder), arguments.rounds, arguments.settle):
                 rows.append(row)
                 print(
                     f"{row.network:18}{row.prune or 'dense':24}{row.onnxruntime_ms:15.2f}"
@@ -97,7 +99,7 @@ def _sweep() -> Iterator[tuple[str, str]]:
                 yield network, f"{scheme}={rate}"
 
 
-def measure(network: str, prune: str, folder: Path, rounds: int) -> Row | None:
+def measure(network: str, prune: str, folder: Path, rounds: int, settle: int) -> Row | None:
     """Compile the network, then run it and ONNX Runtime by turns. None: the rule suits no layer."""
     path = zoo.write(network, folder)
     target = folder / f"{network}-{prune or 'dense'}.coexec"
@@ -115,6 +117,7 @@ def measure(network: str, prune: str, folder: Path, rounds: int) -> Row | None:
     times = alternate(
         {"onnxruntime": lambda: session.run(None, feed), "coexec": lambda: runner.run(feed)},
         rounds,
+        settle=settle,
     )
     medians = {name: statistics.median(values) for name, values in times.items()}
     return Row(
