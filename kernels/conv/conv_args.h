@@ -53,7 +53,6 @@ struct DepthwiseArgs {
   int64_t stride_h, stride_w;
   int64_t dilation_h, dilation_w;
   int64_t pad_top, pad_left;
-  const float* zeros;     // [in_columns]: a row outside
   const int32_t* inside;  // at a column -1 inside and 0 outside: see DepthwiseReach
   float* y;               // [channels, rows, columns]
   int64_t rows, columns;

@@ -268,8 +268,7 @@ void TestDepthwise() {
       for (int64_t at = -a.pad_left; at < DepthwiseReach(a); ++at) {
         inside.push_back(at >= 0 && at < a.in_columns ? -1 : 0);
       }
-      const std::vector<float> zeros(static_cast<size_t>(a.in_columns) + 1);
-      a.inside = inside.data() + a.pad_left, a.zeros = zeros.data();
+      a.inside = inside.data() + a.pad_left;
       const int64_t size = a.channels * a.rows * columns;
       const auto x = RandomFloats(a.channels * a.x_stride);
       const auto w = RandomFloats(a.channels * a.kernel_h * a.kernel_w, 0.3);

@@ -29,8 +29,7 @@ class DepthwiseStep final : public Step {
         weights_(spec.constants[1]->Packed<const std::byte>(
             "dense", [&] { return spec.constants[1]->Dense(); })),
         has_bias_(spec.has(2)),
-        has_residual_(spec.has(3)),
-        zeros_(static_cast<size_t>(shape.in_w) + 1) {  // an address even for an empty row
+        has_residual_(spec.has(3)) {
     const ConvShape& s = shape_;
     CheckOffsets({s.in_h, s.in_w});
     args_.in_rows = s.in_h, args_.in_columns = s.in_w;
@@ -40,7 +39,6 @@ class DepthwiseStep final : public Step {
     args_.pad_top = s.pad_top, args_.pad_left = s.pad_left;
     args_.rows = s.out_h, args_.columns = s.out_w;
     args_.epilogue = ReadEpilogue(spec.attrs);
-    args_.zeros = zeros_.data();
     for (int64_t column = -s.pad_left; column < DepthwiseReach(args_); ++column) {
       inside_.push_back(column >= 0 && column < s.in_w ? -1 : 0);
     }
@@ -91,7 +89,6 @@ class DepthwiseStep final : public Step {
   std::shared_ptr<const std::byte> weights_;
   bool has_bias_;
   bool has_residual_;
-  std::vector<float> zeros_;
   std::vector<int32_t> inside_;
   DepthwiseArgs args_{};
 };
