@@ -4,8 +4,9 @@
 
 Each row is one network, dense or pruned by the compiler; the ratio is ONNX Runtime's time over
 ours, the median over alternating rounds. In turn about, each run finds what the other left in the
-caches; with --settle 1 a run of its own comes first, untimed, as in an app that runs one network. --sweep takes every network of the zoo, dense and with
-each scheme that suits some of its layers at 50 to 95 %, which is long.
+caches; with --settle 1 a run of its own comes first, untimed, as in an app that runs one network.
+--sweep takes every network of the zoo, dense and with each scheme that suits some of its layers at
+50 to 95 %, which is long.
 """
 
 import argparse
