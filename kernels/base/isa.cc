@@ -14,8 +14,12 @@ struct Level {
 };
 
 // Narrowest first.
-constexpr Level kLevels[] = {
-    {"ref", kBaseline}, {"avx2", kAvx2Fma}, {"avx512", kAvx2Fma | kAvx512}, {"neon", kNeon}};
+constexpr Level kLevels[] = {{"ref", kBaseline},
+                             {"avx2", kAvx2Fma},
+                             {"avx512", kAvx2Fma | kAvx512},
+                             {"vnni", kAvx2Fma | kAvx512 | kVnni},
+                             {"amx", kAvx2Fma | kAvx512 | kVnni | kAmx},
+                             {"neon", kNeon}};
 
 std::string Joined(const std::vector<std::string>& names) {
   std::string text;

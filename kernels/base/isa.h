@@ -8,14 +8,21 @@ namespace coexec::kernels {
 
 // Bit set of instruction-set features.
 using IsaSet = uint32_t;
-enum : IsaSet { kBaseline = 0, kAvx2Fma = 1 << 0, kAvx512 = 1 << 1, kNeon = 1 << 2 };
+enum : IsaSet {
+  kBaseline = 0,
+  kAvx2Fma = 1 << 0,
+  kAvx512 = 1 << 1,
+  kNeon = 1 << 2,
+  kVnni = 1 << 3,  // AVX-512 VNNI
+  kAmx = 1 << 4,   // tiles, their products of int8 and of bf16, and AVX-512 BF16
+};
 
 // What this CPU has, cut down to what the environment variable COEXEC_ISA names when it is set.
 // Throws as ChooseIsa does.
 IsaSet HostIsa();
 
-// The set that `name` ("ref", "avx2", "avx512" or "neon") stands for on a CPU that has `host`.
-// Throws std::invalid_argument for any other name, and for what `host` lacks.
+// The set that `name` ("ref", "avx2", "avx512", "vnni", "amx" or "neon") stands for on a CPU that
+// has `host`. Throws std::invalid_argument for any other name, and for what `host` lacks.
 IsaSet ChooseIsa(std::string_view name, IsaSet host);
 
 // The names COEXEC_ISA may take on a CPU that has `host`, the narrowest first.

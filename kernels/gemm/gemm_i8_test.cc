@@ -24,15 +24,47 @@ std::vector<T> RandomInts(int64_t n, int low, int high, bool extreme) {
   return made;
 }
 
+// A weight, and values of x less their zero point, in the form a variant takes.
+struct Operands {
+  Operands(I8Form form, const std::vector<int8_t>& w, const std::vector<int16_t>& reduced, int zero,
+           int32_t rows, int64_t features, int64_t inputs)
+      : packed(PackI8(form, w.data(), features, inputs)),
+        x(RandomInts<std::byte>(rows * packed.groups * kI8GroupBytes, 0, 255, false)) {
+    for (int64_t m = 0; m < packed.panels() * kI8Panel; ++m) {
+      start.push_back(-zero * packed.sums.as<int32_t>()[m]);
+    }
+    for (int64_t i = 0; i < rows * inputs; ++i) {
+      const int16_t value = reduced[static_cast<size_t>(i)];
+      std::byte* row = x.data() + i / inputs * x_stride();
+      if (form == I8Form::kPairs) {
+        std::memcpy(row + i % inputs * 2, &value, 2);
+      } else {
+        row[i % inputs] = static_cast<std::byte>(value + zero);
+      }
+    }
+  }
+  int64_t x_stride() const { return packed.groups * kI8GroupBytes; }
+  void Give(GemmI8Args* args) const {
+    args->groups = packed.groups;
+    args->w = packed.values.as<int8_t>();
+    args->start = start.data();
+    args->x = x.data();
+    args->x_stride = x_stride();
+  }
+  PackedI8 packed;
+  std::vector<std::byte> x;  // what lies behind a row's inputs is arbitrary
+  std::vector<int32_t> start;
+};
+
 void TestVariant(const GemmI8Variant& variant, int32_t rows, int64_t features, int64_t inputs,
                  bool extreme) {
   const std::vector<int8_t> w = RandomInts<int8_t>(features * inputs, -127, 127, extreme);
-  const PackedI8 packed = PackI8(w.data(), features, inputs);
-  const int64_t stride = packed.pairs() * 2;
-  std::vector<int16_t> x = RandomInts<int16_t>(rows * stride, -255, 255, extreme);
-  for (int32_t r = 0; r < rows && inputs % 2 != 0; ++r) {
-    x[static_cast<size_t>(r * stride + inputs)] = 0;
-  }
+  const int zero =
+      static_cast<int>(extreme ? 255 * check::RandomInt(0, 1) : check::RandomInt(0, 255));
+  const std::vector<int16_t> x = RandomInts<int16_t>(rows * inputs, -zero, 255 - zero, extreme);
+  const Operands operands(variant.form, w, x, zero, rows, features, inputs);
+  const Operands pairs(I8Form::kPairs, w, x, zero, rows, features, inputs);
+  const PackedI8& packed = operands.packed;
   const Floats scale = check::RandomFloats(packed.panels() * kI8Panel);
   const Floats bias = check::RandomFloats(features);
   const Floats residual = check::RandomFloats(rows * features);
@@ -41,11 +73,7 @@ void TestVariant(const GemmI8Variant& variant, int32_t rows, int64_t features, i
   const size_t bytes = static_cast<size_t>(rows * features) * sizeof(float);
   if (bytes > 0) std::memcpy(expected.get(), y.get(), bytes);
   GemmI8Args args = {};
-  args.pairs = packed.pairs();
-  args.w = packed.values.as<int8_t>();
   args.scale = scale.get();
-  args.x = x.data();
-  args.x_stride = stride;
   args.features = features;
   args.rest.panel_begin = static_cast<int32_t>(check::RandomInt(0, packed.panels()));
   args.rest.panel_end = packed.panels();
@@ -55,8 +83,10 @@ void TestVariant(const GemmI8Variant& variant, int32_t rows, int64_t features, i
   args.rest.residual_stride = args.rest.y_stride = features;
   args.rest.activation = static_cast<UnaryOp>(check::RandomInt(0, 2));
   args.rest.y = expected.get();
+  pairs.Give(&args);
   PickGemmI8(kBaseline).fn(args);
   args.rest.y = y.get();
+  operands.Give(&args);
   variant.fn(args);
   CHECK(bytes == 0 || std::memcmp(y.get(), expected.get(), bytes) == 0,
         "%s rows %d features %lld inputs %lld", variant.name, rows,
@@ -67,7 +97,7 @@ void TestVariant(const GemmI8Variant& variant, int32_t rows, int64_t features, i
     int64_t sum = 0;
     for (int64_t k = 0; k < inputs; ++k) {
       sum +=
-          int64_t{x[static_cast<size_t>(r * stride + k)]} * w[static_cast<size_t>(m * inputs + k)];
+          int64_t{x[static_cast<size_t>(r * inputs + k)]} * w[static_cast<size_t>(m * inputs + k)];
     }
     float want = static_cast<float>(sum) * scale[static_cast<size_t>(m)];
     if (args.rest.bias) want += bias[static_cast<size_t>(m)];
@@ -91,11 +121,18 @@ void TestQuantize(const GemmI8Variant& variant, int64_t count) {
     if (check::RandomInt(0, 2) == 0) x[static_cast<size_t>(i)] = special[check::RandomInt(0, 7)];
   }
   const auto zero = static_cast<float>(check::RandomInt(0, 255));
-  std::vector<int16_t> got(static_cast<size_t>(count)), want(static_cast<size_t>(count));
+  std::vector<int16_t> want(static_cast<size_t>(count));
+  const bool quads = variant.form == I8Form::kQuads;
+  std::vector<std::byte> got(static_cast<size_t>(count * (quads ? 1 : 2)));
   const float inverse = check::RandomInt(0, 1) ? 1.0f : 100.0f;
-  variant.quantize(x.get(), count, inverse, -zero, 255.0f - zero, got.data());
-  PickGemmI8(kBaseline).quantize(x.get(), count, inverse, -zero, 255.0f - zero, want.data());
-  CHECK(got == want, "%s count %lld", variant.name, static_cast<long long>(count));
+  variant.quantize(x.get(), count, inverse, zero, got.data());
+  PickGemmI8(kBaseline).quantize(x.get(), count, inverse, zero,
+                                 reinterpret_cast<std::byte*>(want.data()));
+  bool same = count == 0 || quads || std::memcmp(got.data(), want.data(), got.size()) == 0;
+  for (size_t i = 0; quads && i < got.size(); ++i) {
+    same &= static_cast<int>(got[i]) == want[i] + static_cast<int>(zero);
+  }
+  CHECK(same, "%s count %lld", variant.name, static_cast<long long>(count));
 }
 
 }  // namespace
@@ -107,7 +144,7 @@ int main() {
     if ((variant.needs & ~HostIsa()) != 0) continue;
     for (int32_t rows = 0; rows <= variant.rows_max; ++rows) {
       for (const int64_t features : {1, 15, 16, 17, 33, 64}) {
-        for (const int64_t inputs : {0, 1, 2, 7, 32, 33, 129}) {
+        for (const int64_t inputs : {0, 1, 2, 7, 32, 33, 64, 65, 129}) {
           TestVariant(variant, rows, features, inputs, false);
         }
       }

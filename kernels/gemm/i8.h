@@ -15,7 +15,9 @@ struct GemmI8Variant {
   GemmI8Fn* fn;
   QuantizeFn* quantize;
   IsaSet needs;
-  int rows_max;  // rows of x that one call takes
+  I8Form form;
+  int rows_max;    // rows of x that one call takes
+  int panels_max;  // panels that a call works on at once
 };
 
 // Variants in this binary, best first; the last is the reference.
@@ -26,11 +28,12 @@ const GemmI8Variant& PickGemmI8(IsaSet host = HostIsa());
 struct PackedI8 {
   int64_t inputs = 0;
   int64_t features = 0;
+  int64_t groups = 0;
   Buffer values;
-  int64_t pairs() const { return (inputs + 1) / 2; }
+  Buffer sums;  // int32[panels * 16]: a feature's weights added up
   int32_t panels() const { return static_cast<int32_t>((features + kI8Panel - 1) / kI8Panel); }
 };
-PackedI8 PackI8(const int8_t* w, int64_t features, int64_t inputs);
+PackedI8 PackI8(I8Form form, const int8_t* w, int64_t features, int64_t inputs);
 
 // Gemm with w of i8. Two operands follow the residual: w_scale f32[M], and x_scale f32[2], the
 // scale of x and its zero point in [0, 255].

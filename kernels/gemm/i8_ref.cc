@@ -11,11 +11,11 @@ void gemm_i8_dense_ref(const GemmI8Args& a) {
   const GemmArgs& rest = a.rest;
   for (int64_t m = int64_t{rest.panel_begin} * kI8Panel;
        m < int64_t{rest.panel_end} * kI8Panel && m < a.features; ++m) {
-    const int8_t* w = a.w + m / kI8Panel * a.pairs * 2 * kI8Panel + m % kI8Panel * 2;
+    const int8_t* w = a.w + m / kI8Panel * a.groups * 2 * kI8Panel + m % kI8Panel * 2;
     for (int32_t r = 0; r < rest.rows; ++r) {
-      const int16_t* x = a.x + r * a.x_stride;
+      const auto* x = reinterpret_cast<const int16_t*>(a.x + r * a.x_stride);
       int32_t total = 0;
-      for (int64_t k = 0; k < a.pairs; ++k) {
+      for (int64_t k = 0; k < a.groups; ++k) {
         total += x[2 * k] * w[k * 2 * kI8Panel] + x[2 * k + 1] * w[k * 2 * kI8Panel + 1];
       }
       float sum = static_cast<float>(total) * a.scale[m];
@@ -26,11 +26,12 @@ void gemm_i8_dense_ref(const GemmI8Args& a) {
   }
 }
 
-void quantize_i16_ref(const float* x, int64_t count, float inverse_scale, float low, float high,
-                      int16_t* q) {
+void quantize_i16_ref(const float* x, int64_t count, float inverse_scale, float zero,
+                      std::byte* q) {
+  auto* to = reinterpret_cast<int16_t*>(q);
   for (int64_t i = 0; i < count; ++i) {
-    const float inside = vec::MinRaw(vec::MaxRaw(x[i] * inverse_scale, low), high);
-    q[i] = static_cast<int16_t>(vec::Rint(inside));
+    const float inside = vec::MinRaw(vec::MaxRaw(x[i] * inverse_scale, -zero), 255.0f - zero);
+    to[i] = static_cast<int16_t>(vec::Rint(inside));
   }
 }
 

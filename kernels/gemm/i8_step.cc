@@ -9,12 +9,10 @@
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_spec.h"
 #include "kernels/gemm/i8.h"
+#include "kernels/gemm/row_tiles.h"
 
 namespace coexec::kernels {
 namespace {
-
-// Quantized rows of a chunk stay in the second-level cache.
-constexpr int64_t kChunkBytes = 256 * 1024;
 
 const float* Floats(const std::shared_ptr<const std::byte>& bytes) {
   return reinterpret_cast<const float*>(bytes.get());
@@ -24,26 +22,23 @@ class GemmI8Step final : public Step {
  public:
   explicit GemmI8Step(const StepSpec& spec);
   void Run(const StepContext& context) const override;
-  int64_t scratch_bytes(int) const override { return chunk_rows() * x_stride() * 2; }
+  int64_t scratch_bytes(int) const override { return chunk_rows() * x_stride(); }
   bool in_place(int i) const override { return i == 3 && residual_; }
   std::string kernel() const override { return variant_.name; }
 
  private:
-  int64_t x_stride() const { return packed_->pairs() * 2; }
-  int64_t chunk_rows() const {
-    const int64_t fit = kChunkBytes / 2 / std::max<int64_t>(1, x_stride());
-    return std::clamp<int64_t>(fit, variant_.rows_max, std::max<int64_t>(rows_, variant_.rows_max));
-  }
-  void Quantize(const float* x, int64_t rows, int16_t* q, Team& team) const;
+  int64_t x_stride() const { return packed_->groups * kI8GroupBytes; }
+  int64_t chunk_rows() const { return ChunkRows(x_stride(), rows_, variant_.rows_max); }
+  void Quantize(const float* x, int64_t rows, std::byte* q, Team& team) const;
   void Multiply(const StepContext& context, int64_t row_begin, int64_t rows,
-                const int16_t* q) const;
+                const std::byte* q) const;
 
   const GemmI8Variant& variant_;
   std::shared_ptr<const PackedI8> packed_;
   std::vector<float> scale_;
+  std::vector<int32_t> start_;
   float inverse_scale_ = 0.0f;
-  float low_ = 0.0f;
-  float high_ = 0.0f;
+  float zero_ = 0.0f;
   int64_t rows_;
   bool bias_;
   bool residual_;
@@ -74,10 +69,11 @@ GemmI8Step::GemmI8Step(const StepSpec& spec)
   rows_ = CheckGemm(spec);
   CheckScales(spec);
   const std::vector<int64_t>& shape = spec.inputs[1].shape;
-  packed_ = spec.constants[1]->Packed<const PackedI8>("gemm i8", [&] {
+  const std::string key = variant_.form == I8Form::kQuads ? "gemm i8 quads" : "gemm i8 pairs";
+  packed_ = spec.constants[1]->Packed<const PackedI8>(key, [&] {
     const std::shared_ptr<const std::byte> w = spec.constants[1]->Dense();
     return std::make_shared<const PackedI8>(
-        PackI8(reinterpret_cast<const int8_t*>(w.get()), shape[0], shape[1]));
+        PackI8(variant_.form, reinterpret_cast<const int8_t*>(w.get()), shape[0], shape[1]));
   });
   const std::shared_ptr<const std::byte> x_scale = spec.constants[5]->Dense();
   const float scale = Floats(x_scale)[0];
@@ -87,17 +83,19 @@ GemmI8Step::GemmI8Step(const StepSpec& spec)
     throw Unsupported("Gemm of int8 takes a positive x_scale and a zero point in [0, 255]");
   }
   inverse_scale_ = 1.0f / scale;
-  low_ = -zero;
-  high_ = 255.0f - zero;
+  zero_ = zero;
   const std::shared_ptr<const std::byte> w_scale = spec.constants[4]->Dense();
   scale_.resize(static_cast<size_t>(packed_->panels()) * kI8Panel);
   for (int64_t m = 0; m < shape[0]; ++m) {
     scale_[static_cast<size_t>(m)] = scale * Floats(w_scale)[m];
   }
+  for (size_t m = 0; m < scale_.size(); ++m) {
+    start_.push_back(-static_cast<int32_t>(zero) * packed_->sums.as<int32_t>()[m]);
+  }
 }
 
 void GemmI8Step::Run(const StepContext& context) const {
-  auto* q = reinterpret_cast<int16_t*>(context.scratch);
+  std::byte* q = context.scratch;
   for (int64_t row = 0; row < rows_; row += chunk_rows()) {
     const int64_t rows = std::min(chunk_rows(), rows_ - row);
     Quantize(context.in<float>(0) + row * packed_->inputs, rows, q, context.team);
@@ -105,26 +103,26 @@ void GemmI8Step::Run(const StepContext& context) const {
   }
 }
 
-void GemmI8Step::Quantize(const float* x, int64_t rows, int16_t* q, Team& team) const {
+void GemmI8Step::Quantize(const float* x, int64_t rows, std::byte* q, Team& team) const {
   const int64_t inputs = packed_->inputs;
   ParallelFor(team, rows, 1 + kPartMacs / (8 * std::max<int64_t>(1, inputs)),
               [&](int64_t begin, int64_t end, int) {
                 for (int64_t r = begin; r < end; ++r) {
-                  int16_t* to = q + r * x_stride();
-                  variant_.quantize(x + r * inputs, inputs, inverse_scale_, low_, high_, to);
-                  if (inputs % 2 != 0) to[inputs] = 0;
+                  std::byte* to = q + r * x_stride();
+                  const int64_t used = inputs * kI8GroupBytes / I8GroupInputs(variant_.form);
+                  variant_.quantize(x + r * inputs, inputs, inverse_scale_, zero_, to);
+                  std::memset(to + used, 0, static_cast<size_t>(x_stride() - used));
                 }
               });
 }
 
-// Tiles are numbered panel by panel, so that a panel stays in cache for all its rows.
 void GemmI8Step::Multiply(const StepContext& context, int64_t row_begin, int64_t rows,
-                          const int16_t* q) const {
+                          const std::byte* q) const {
   const int64_t features = packed_->features;
-  const int64_t blocks = (rows + variant_.rows_max - 1) / variant_.rows_max;
   GemmI8Args whole = {};
-  whole.pairs = packed_->pairs();
+  whole.groups = packed_->groups;
   whole.w = packed_->values.as<int8_t>();
+  whole.start = start_.data();
   whole.scale = scale_.data();
   whole.x_stride = x_stride();
   whole.features = features;
@@ -133,23 +131,19 @@ void GemmI8Step::Multiply(const StepContext& context, int64_t row_begin, int64_t
   whole.rest.activation = activation_.op;
   whole.rest.alpha = activation_.alpha;
   whole.rest.beta = activation_.beta;
-  const int64_t tile_macs = 1 + packed_->inputs * kI8Panel * rows / std::max<int64_t>(1, blocks);
-  ParallelFor(context.team, packed_->panels() * blocks, 1 + kPartMacs / tile_macs,
-              [&](int64_t begin, int64_t end, int) {
-                GemmI8Args args = whole;
-                for (int64_t tile = begin; tile < end; ++tile) {
-                  const int64_t first = rows * (tile % blocks) / blocks;
-                  const int64_t row = row_begin + first;
-                  args.rest.rows =
-                      static_cast<int32_t>(rows * (tile % blocks + 1) / blocks - first);
-                  args.rest.panel_begin = static_cast<int32_t>(tile / blocks);
-                  args.rest.panel_end = args.rest.panel_begin + 1;
-                  args.x = q + first * x_stride();
-                  args.rest.residual = residual_ ? context.in<float>(3) + row * features : nullptr;
-                  args.rest.y = context.out<float>(0) + row * features;
-                  variant_.fn(args);
-                }
-              });
+  const RowTiles cut = {rows, packed_->panels(), variant_.rows_max, variant_.panels_max,
+                        packed_->inputs * kI8Panel};
+  ForTiles(context.team, cut, [&](const RowTile& tile) {
+    GemmI8Args args = whole;
+    const int64_t row = row_begin + tile.row;
+    args.x = q + tile.row * x_stride();
+    args.rest.rows = tile.rows;
+    args.rest.panel_begin = tile.panel_begin;
+    args.rest.panel_end = tile.panel_end;
+    args.rest.residual = residual_ ? context.in<float>(3) + row * features : nullptr;
+    args.rest.y = context.out<float>(0) + row * features;
+    variant_.fn(args);
+  });
 }
 
 }  // namespace

@@ -13,17 +13,17 @@ namespace {
 // then needs a vpmaddwd by ones: as many multiplications per product.
 template <int R>
 void Tile(const GemmI8Args& a, int64_t panel) {
-  const int8_t* w = a.w + panel * a.pairs * 2 * kI8Panel;
+  const int8_t* w = a.w + panel * a.groups * 2 * kI8Panel;
   vec::I sum[R][2];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) sum[r][0] = sum[r][1] = vec::I{};
-  for (int64_t k = 0; k < a.pairs; ++k, w += 2 * kI8Panel) {
+  for (int64_t k = 0; k < a.groups; ++k, w += 2 * kI8Panel) {
     const __m256i low = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)w));
     const __m256i high = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(w + kI8Panel)));
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       int pair;
-      __builtin_memcpy(&pair, a.x + r * a.x_stride + 2 * k, sizeof pair);
+      __builtin_memcpy(&pair, a.x + r * a.x_stride + kI8GroupBytes * k, sizeof pair);
       const __m256i x = _mm256_set1_epi32(pair);
       sum[r][0] += (vec::I)_mm256_madd_epi16(low, x);
       sum[r][1] += (vec::I)_mm256_madd_epi16(high, x);
@@ -69,9 +69,11 @@ void gemm_i8_dense_avx2(const GemmI8Args& a) {
   }
 }
 
-void quantize_i16_avx2(const float* x, int64_t count, float inverse_scale, float low, float high,
-                       int16_t* q) {
-  const vec::F inverse = vec::Set(inverse_scale), least = vec::Set(low), most = vec::Set(high);
+void quantize_i16_avx2(const float* x, int64_t count, float inverse_scale, float zero,
+                       std::byte* q) {
+  const vec::F inverse = vec::Set(inverse_scale);
+  const vec::F least = vec::Set(-zero), most = vec::Set(255.0f - zero);
+  auto* to = (int16_t*)q;
   const auto whole = [&](vec::F from) {
     return vec::ToInt(vec::Rint(vec::MinRaw(vec::MaxRaw(from * inverse, least), most)));
   };
@@ -80,11 +82,11 @@ void quantize_i16_avx2(const float* x, int64_t count, float inverse_scale, float
     const auto wide = (__m256i)whole(vec::Load(x + i));
     const __m128i narrow =
         _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-    _mm_storeu_si128((__m128i*)(q + i), narrow);
+    _mm_storeu_si128((__m128i*)(to + i), narrow);
   }
   if (i == count) return;
   const vec::I rest = whole(vec::LoadPart(x + i, static_cast<int>(count - i)));
-  for (int64_t lane = 0; i + lane < count; ++lane) q[i + lane] = static_cast<int16_t>(rest[lane]);
+  for (int64_t lane = 0; i + lane < count; ++lane) to[i + lane] = static_cast<int16_t>(rest[lane]);
 }
 
 }  // namespace coexec::kernels
