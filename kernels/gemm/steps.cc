@@ -5,6 +5,7 @@
 #include "kernels/base/copies_input.h"
 #include "kernels/base/spec_checks.h"
 #include "kernels/base/step.h"
+#include "kernels/gemm/bf16_dot.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_spec.h"
 #include "kernels/gemm/i8.h"
@@ -64,6 +65,7 @@ GemmStep::GemmStep(const StepSpec& spec)
 
 std::unique_ptr<Step> MakeGemm(const StepSpec& spec) {
   if (spec.has(1) && spec.inputs[1].dtype == DType::kI8) return MakeGemmI8(spec);
+  if (RunsAsGemmDot(spec)) return MakeGemmDot(spec);
   return std::make_unique<GemmStep>(spec);
 }
 
