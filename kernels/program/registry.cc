@@ -4,6 +4,7 @@
 #include <span>
 
 #include "kernels/base/spec_checks.h"
+#include "kernels/conv/bf16_dot.h"
 #include "kernels/program/widened_step.h"
 
 namespace coexec::kernels {
@@ -38,6 +39,7 @@ std::unique_ptr<Step> MakeStep(const std::string& op, const StepSpec& spec) {
   for (const auto family : kFamilies) {
     for (const OpEntry& entry : family()) {
       if (op != entry.op) continue;
+      if (op == "Conv" && RunsAsConvDot(spec)) return MakeConvDot(spec);
       if (WidensWeights(op)) {
         if (auto step = MakeWidened(entry.make, spec)) return step;
       }
