@@ -66,8 +66,8 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[LAYERS:]SCHEME[=RATE]",
-        help="bcr=0.9, unstructured=0.9, pattern=0.877, kgs=0.667, nm=0.5; with a glob of layer "
-        "names for those layers only; "
+        help="bcr=0.9, block=0.9, unstructured=0.9, pattern=0.877, kgs=0.667, nm=0.5; with a "
+        "glob of layer names for those layers only; "
         "bcr=0.9@8x64 for blocks of 8 rows and 64 columns instead of measured ones",
     )
 

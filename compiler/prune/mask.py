@@ -59,6 +59,28 @@ def bcr_mask(w: Array, rate: float, block_rows: int, block_columns: int) -> Mask
     return blocks.mask(w.shape)
 
 
+def block_mask(w: Array, rate: float, block_rows: int, block_columns: int) -> Mask:
+    """Removes whole blocks, those of the smallest mean square, until the rate is reached; it is
+    exceeded by less than a block. What lies beyond the matrix counts as no weight."""
+    rows, columns = w.shape
+    padding = ((0, -rows % block_rows), (0, -columns % block_columns))
+    shape = (-1, block_rows, -(-columns // block_columns), block_columns)
+
+    def per_block(of: Array) -> Array:
+        sums: Array = np.pad(of, padding).reshape(shape).sum(axis=(1, 3), dtype=np.float64)
+        return sums
+
+    present, size = per_block((w != 0).astype(np.float32)), per_block(np.ones_like(w))
+    mean = per_block(np.square(w, dtype=np.float32)) / size
+    order = np.argsort(mean, axis=None, kind="stable")
+    missing = round(rate * w.size) - (w.size - np.count_nonzero(w))
+    gone = np.searchsorted(np.cumsum(present.reshape(-1)[order]), missing) + 1
+    keep = np.ones(mean.size, np.bool_)
+    keep[order[: gone if missing > 0 else 0]] = False
+    whole = np.repeat(keep.reshape(mean.shape), block_rows, 0).repeat(block_columns, 1)
+    return np.asarray(whole[:rows, :columns] & (w != 0))
+
+
 class _Blocks:
     """The matrix as [block row, block column, row, column], and which rows and columns of each
     block are left. Weights that are zero, or lie beyond the matrix, count as gone."""

@@ -17,7 +17,7 @@ from coexec.compiler.passes.weights import Weight, as_matrix
 from coexec.compiler.prune.kernel_mask import kgs_mask, pattern_mask
 from coexec.compiler.prune.latency import TimeVariants
 from coexec.compiler.prune.least_squares import ChooseMask
-from coexec.compiler.prune.mask import bcr_mask, nm_mask, unstructured_mask
+from coexec.compiler.prune.mask import bcr_mask, block_mask, nm_mask, unstructured_mask
 from coexec.compiler.prune.rule import PruneRule
 
 # Below this a layer's zeros save nothing worth their harm. Few weights alone are no reason: at
@@ -62,7 +62,8 @@ class Plan:
             return _MATRIX_MASKS[self.rule.scheme]
         assert self.rule.block is not None
         rows, columns = self.rule.block
-        return lambda matrix, rate: bcr_mask(matrix, rate, rows, columns)
+        of_blocks = block_mask if self.rule.scheme == "block" else bcr_mask
+        return lambda matrix, rate: of_blocks(matrix, rate, rows, columns)
 
     def by_magnitude(self, rate: float) -> Array:
         """The weight, of its own shape, without its smallest magnitudes."""

@@ -11,7 +11,9 @@ from fnmatch import fnmatchcase
 from coexec.compiler.errors import CompileError
 from coexec.compiler.prune.kernel_mask import PATTERN_RATE_MIN
 
-SCHEMES = ("bcr", "unstructured", "pattern", "kgs", "nm", "dense")
+SCHEMES = ("bcr", "block", "unstructured", "pattern", "kgs", "nm", "dense")
+# What a tile of AMX holds of bf16.
+_TILE = (16, 32)
 # 2:4 and 1:4: what the nm layout stores.
 _NM_RATES = (0.5, 0.75)
 _FORMS = "write SCHEME=RATE, as in bcr=0.9, or LAYERS:SCHEME=RATE, as in 'head/*:bcr=0.8'"
@@ -23,7 +25,7 @@ class PruneRule:
     """scheme: one of SCHEMES; dense prunes nothing. rate: the share of weights to remove, in
     [0, 1); None: a target decides, layer by layer. layers: a glob over names of layers, and of
     weights as the report gives them (lstm.r); "" is the rule for all that no other rule names.
-    block: rows and columns of bcr's blocks; None: measured for every layer."""
+    block: rows and columns of the blocks of bcr (None: measured for every layer) and of block."""
 
     scheme: str
     rate: float | None
@@ -49,7 +51,8 @@ class PruneRule:
     def __str__(self) -> str:
         where = f"{self.layers}:" if self.layers else ""
         rate = "" if self.scheme == "dense" or self.rate is None else f"={self.rate:g}"
-        block = "" if self.block is None else f"@{self.block[0]}x{self.block[1]}"
+        usual = self.block is None or (self.scheme == "block" and self.block == _TILE)
+        block = "" if usual or self.block is None else f"@{self.block[0]}x{self.block[1]}"
         return f"{where}{self.scheme}{rate}{block}"
 
 
@@ -106,12 +109,12 @@ def parse_rule(text: str) -> PruneRule:
             raise CompileError(f"--prune {text!r}: dense takes no rate")
         return PruneRule("dense", 0.0, layers)
     rate_text, at, block_text = rate_text.partition("@")
-    block = _block(text, scheme, block_text) if at else None
+    block = _block(text, scheme, block_text) if at else _TILE if scheme == "block" else None
     if not equals:
         if scheme in ("pattern", "nm"):
             example = "pattern=0.877" if scheme == "pattern" else "nm=0.5"
             raise CompileError(f"--prune {text!r}: {scheme} takes a rate, as in {example}")
-        return PruneRule(scheme, None, layers)
+        return PruneRule(scheme, None, layers, block)
     rate = _number(rate_text)
     if not 0.0 <= rate < 1.0:
         raise CompileError(
@@ -143,8 +146,8 @@ def refuse_open_rates(rules: Iterable[PruneRule]) -> None:
 
 def _block(text: str, scheme: str, block_text: str) -> tuple[int, int]:
     rows, _, columns = block_text.partition("x")
-    if scheme != "bcr":
-        raise CompileError(f"--prune {text!r}: only bcr has blocks")
+    if scheme not in ("bcr", "block"):
+        raise CompileError(f"--prune {text!r}: only bcr and block have blocks")
     if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
         raise CompileError(f"--prune {text!r}: {_BLOCK_FORM}; got {block_text!r}")
     return int(rows), int(columns)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coexec.compiler.ir import Array
-from coexec.compiler.prune.mask import bcr_mask, nm_mask, unstructured_mask
+from coexec.compiler.prune.mask import bcr_mask, block_mask, nm_mask, unstructured_mask
 
 RATES = st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.9, 0.99])
 
@@ -41,6 +41,25 @@ def test_bcr(w: Array, rate: float, block_rows: int, block_columns: int) -> None
             present = w[i : i + block_rows, j : j + block_columns] != 0
             left = np.outer(block.any(axis=1), block.any(axis=0))
             np.testing.assert_array_equal(block, left & present)
+
+
+@settings(deadline=None, max_examples=60)
+@given(matrices(), RATES, st.sampled_from([1, 16]), st.sampled_from([8, 32]))
+def test_block(w: Array, rate: float, block_rows: int, block_columns: int) -> None:
+    keep = block_mask(w, rate, block_rows, block_columns)
+    zeros_before, zeros = np.count_nonzero(w == 0), w.size - np.count_nonzero(keep)
+    missing = round(rate * w.size) - zeros_before
+    assert zeros - zeros_before < max(missing, 0) + block_rows * block_columns
+    assert zeros - zeros_before >= missing
+    kept, gone = [], []
+    for i in range(0, w.shape[0], block_rows):
+        for j in range(0, w.shape[1], block_columns):
+            block = w[i : i + block_rows, j : j + block_columns]
+            here = keep[i : i + block_rows, j : j + block_columns]
+            assert (here == (block != 0)).all() or not here.any(), "whole, or not at all"
+            (kept if here.any() else gone).append(np.square(block, dtype=np.float64).mean())
+    if kept and gone:
+        assert max(gone) <= min(kept) * (1 + 1e-6)
 
 
 @settings(deadline=None, max_examples=60)
