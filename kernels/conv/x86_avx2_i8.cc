@@ -49,10 +49,10 @@ __attribute__((noinline)) void TileI8(const ConvI8Args& a, const I8Pass& pass,
   const int16_t* w = a.w + (int64_t{pass.first_row} * a.rest.count + int64_t{pass.begin} * R) * 2;
   const int32_t* x = pass.x;
   const int32_t* const end = a.rest.offsets + pass.end;
-  const int32_t* const last = end - 1;
   for (const int32_t* offset = a.rest.offsets + pass.begin; offset < end; ++offset, w += 2 * R) {
     if (kFetch) {
-      const int32_t* next = x + (last - offset < kI8Ahead ? *last : offset[kI8Ahead]);
+      const int64_t left = end - offset;
+      const int32_t* next = x + offset[left <= kI8Ahead ? left - 1 : kI8Ahead];
       __builtin_prefetch(next, 0, 3);
       __builtin_prefetch(next + V * vec::kLanes - 1, 0, 3);
     }
