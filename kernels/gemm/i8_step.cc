@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "kernels/base/activation.h"
+#include "kernels/base/i8_scale.h"
 #include "kernels/base/spec_checks.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_spec.h"
@@ -13,10 +13,6 @@
 
 namespace coexec::kernels {
 namespace {
-
-const float* Floats(const std::shared_ptr<const std::byte>& bytes) {
-  return reinterpret_cast<const float*>(bytes.get());
-}
 
 class GemmI8Step final : public Step {
  public:
@@ -45,21 +41,6 @@ class GemmI8Step final : public Step {
   Activation activation_;
 };
 
-// What int8 asks for beyond CheckGemm.
-void CheckScales(const StepSpec& spec) {
-  const std::vector<int64_t>& w = spec.inputs[1].shape;
-  if (w[1] > kI8InputsMax) {
-    throw Unsupported("Gemm of int8 takes at most " + std::to_string(kI8InputsMax) + " inputs");
-  }
-  if (!spec.has(4) || !spec.has(5) || spec.inputs[4].shape != std::vector<int64_t>{w[0]} ||
-      spec.inputs[5].shape != std::vector<int64_t>{2}) {
-    throw Unsupported("Gemm of int8 takes w_scale[M] and x_scale[2]");
-  }
-  if (!spec.constants[4] || !spec.constants[5]) {
-    throw Unsupported("Gemm of int8 needs constant scales");
-  }
-}
-
 GemmI8Step::GemmI8Step(const StepSpec& spec)
     : variant_(PickGemmI8()),
       bias_(spec.has(2)),
@@ -67,30 +48,26 @@ GemmI8Step::GemmI8Step(const StepSpec& spec)
       activation_(ActivationOf(spec.attrs)) {
   CheckOperands(spec, 2, 6, 1);
   rows_ = CheckGemm(spec);
-  CheckScales(spec);
   const std::vector<int64_t>& shape = spec.inputs[1].shape;
+  if (shape[1] > kI8InputsMax) {
+    throw Unsupported("Gemm of int8 takes at most " + std::to_string(kI8InputsMax) + " inputs");
+  }
+  const std::vector<float> w_scale = ReadI8Scales(spec, 4, {shape[0]});
+  const I8Scale x_scale = ReadI8Scale(spec, 5);
   const std::string key = variant_.form == I8Form::kQuads ? "gemm i8 quads" : "gemm i8 pairs";
   packed_ = spec.constants[1]->Packed<const PackedI8>(key, [&] {
     const std::shared_ptr<const std::byte> w = spec.constants[1]->Dense();
     return std::make_shared<const PackedI8>(
         PackI8(variant_.form, reinterpret_cast<const int8_t*>(w.get()), shape[0], shape[1]));
   });
-  const std::shared_ptr<const std::byte> x_scale = spec.constants[5]->Dense();
-  const float scale = Floats(x_scale)[0];
-  const float zero = Floats(x_scale)[1];
-  if (!(scale > 0.0f) || !std::isfinite(1.0f / scale) || !(zero >= 0.0f && zero <= 255.0f) ||
-      zero != std::floor(zero)) {
-    throw Unsupported("Gemm of int8 takes a positive x_scale and a zero point in [0, 255]");
-  }
-  inverse_scale_ = 1.0f / scale;
-  zero_ = zero;
-  const std::shared_ptr<const std::byte> w_scale = spec.constants[4]->Dense();
+  inverse_scale_ = x_scale.inverse;
+  zero_ = -x_scale.low;
   scale_.resize(static_cast<size_t>(packed_->panels()) * kI8Panel);
   for (int64_t m = 0; m < shape[0]; ++m) {
-    scale_[static_cast<size_t>(m)] = scale * Floats(w_scale)[m];
+    scale_[static_cast<size_t>(m)] = x_scale.scale * w_scale[static_cast<size_t>(m)];
   }
   for (size_t m = 0; m < scale_.size(); ++m) {
-    start_.push_back(-static_cast<int32_t>(zero) * packed_->sums.as<int32_t>()[m]);
+    start_.push_back(-static_cast<int32_t>(zero_) * packed_->sums.as<int32_t>()[m]);
   }
 }
 
