@@ -103,6 +103,19 @@ def test_a_reshape_to_another_size_is_refused(tmp_path: Path) -> None:
         format.save(program, constants, tmp_path / "toy.coexec")
 
 
+def test_a_concat_of_parts_that_do_not_fit_is_refused(tmp_path: Path) -> None:
+    program, constants = _program()
+    program.layers[0].op = "Concat"
+    with pytest.raises(FormatError, match=r"cannot join .* along axis -1 to f32\[2, 3\]"):
+        format.save(program, constants, tmp_path / "toy.coexec")
+    program.layers[0].attrs["axis"].i = 0
+    with pytest.raises(FormatError, match=r"cannot join .* along axis 0 to f32\[2, 3\]"):
+        format.save(program, constants, tmp_path / "toy.coexec")
+    program.layers[0].inputs[1] = -1
+    with pytest.raises(FormatError, match="must have one result and no absent operand"):
+        format.save(program, constants, tmp_path / "toy.coexec")
+
+
 def test_a_layer_that_computes_nothing_is_refused(tmp_path: Path) -> None:
     program, constants = _program()
     program.layers.add(name="idle", op="Relu", inputs=[0])

@@ -39,6 +39,8 @@ def validate(program: program_pb2.Program, where: str) -> None:
                 raise FormatError(f"{what} is native, but reads or computes nothing")
         if layer.op == "Reshape":
             _check_reshape(program, layer, what)
+        if layer.op == "Concat":
+            _check_concat(program, layer, what)
     for output in _in_range(program.outputs, count, f"{where}: an output"):
         tensor = program.tensors[output]
         if output not in ready or tensor.constant or output in program.inputs:
@@ -50,7 +52,7 @@ def _check_type(tensor: program_pb2.Tensor, where: str) -> None:
     if kind.dtype not in _DTYPES or kind.layout not in ("", *LAYOUTS):
         raise FormatError(
             f"{where}: tensor {tensor.name!r} has dtype {kind.dtype!r}, layout {kind.layout!r}; "
-            f"expected one of {', '.join(sorted(_DTYPES))} and dense, bcr, csr or pattern"
+            f"expected one of {', '.join(sorted(_DTYPES))} and {', '.join(LAYOUTS)}"
         )
     elements = 1
     for dim in kind.shape:
@@ -76,6 +78,26 @@ def _check_reshape(program: program_pb2.Program, layer: program_pb2.Layer, what:
         raise FormatError(
             f"{what} cannot make {y.dtype}{list(y.shape)} of {x.dtype}{list(x.shape)}"
         )
+
+
+def _check_concat(program: program_pb2.Program, layer: program_pb2.Layer, what: str) -> None:
+    """Its operands may be made in its result's memory, with no kernel to refuse them."""
+    if len(layer.outputs) != 1 or -1 in (*layer.inputs, *layer.outputs):
+        raise FormatError(f"{what} must have one result and no absent operand")
+    whole = program.tensors[layer.outputs[0]].type
+    parts = [program.tensors[i].type for i in layer.inputs]
+    axis = layer.attrs["axis"].i if "axis" in layer.attrs else -1
+    if 0 <= axis < len(whole.shape):
+        made = list(whole.shape)
+        made[axis] = sum(part.shape[axis] for part in parts if len(part.shape) == len(made))
+        rest = [[*part.shape[:axis], *part.shape[axis + 1 :]] for part in parts]
+        same = all(other == [*made[:axis], *made[axis + 1 :]] for other in rest)
+        if same and made == list(whole.shape) and {part.dtype for part in parts} == {whole.dtype}:
+            return
+    shapes = ", ".join(f"{part.dtype}{list(part.shape)}" for part in parts)
+    raise FormatError(
+        f"{what} cannot join {shapes} along axis {axis} to {whole.dtype}{list(whole.shape)}"
+    )
 
 
 def _in_range(indices: Iterable[int], count: int, what: str) -> list[int]:
