@@ -16,6 +16,7 @@ from coexec.compiler.errors import CompileError
 from coexec.compiler.signature import Signature, TensorSpec
 from coexec.compiler.tune.cache import content as tuning_content
 from coexec.daemon.errors import invalid
+from coexec.kernels import _kernels
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError
 from coexec.protos import program_pb2
@@ -60,13 +61,14 @@ class Compiler:
 
 
 def _cpu() -> str:
-    """The machine as far as kernels care."""
+    """The machine as far as kernels care: what it has, and what they use of it (COEXEC_ISA)."""
+    machine = f"{platform.machine()} {_kernels.host_isa()}"
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.machine()
+        return machine
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return f"{platform.machine()} {hashlib.sha256(flags.encode()).hexdigest()[:16]}"
+    return f"{machine} {hashlib.sha256(flags.encode()).hexdigest()[:16]}"
 
 
 def read_compiled_signature(name: str, path: Path) -> Signature:
