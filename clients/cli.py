@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,7 +187,7 @@ def _loaded(name: str, source: str) -> Array:
                 return np.asarray(found[name if name in found.files else found.files[0]])
     except OSError as error:
         raise ValueError(f"--input {name}={source}: {error.strerror}; {_INPUT_FORM}") from error
-    except (ValueError, EOFError, BadZipFile) as error:
+    except (ValueError, EOFError, BadZipFile, zlib.error) as error:
         why = "no readable .npy or .npz file of numbers"
         raise ValueError(f"--input {name}={source}: {why} ({error})") from error
     held = ", ".join(found.files) or "none"

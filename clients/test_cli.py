@@ -74,6 +74,12 @@ def test_inputs_of_an_npz_file(
     files[0].write_text("1 2 3")
     assert _run("infer", "double", "--input", f"x={files[0]}", "--address", fake[1]) == 1
     assert "alone.npz: no readable .npy or .npz file" in capsys.readouterr().err
+    np.savez_compressed(files[0], image=x)
+    damaged = bytearray(files[0].read_bytes())
+    damaged[60:70] = b"\xff" * 10
+    files[0].write_bytes(damaged)
+    assert _run("infer", "double", "--input", f"x={files[0]}", "--address", fake[1]) == 1
+    assert "alone.npz: no readable .npy or .npz file" in capsys.readouterr().err
 
 
 def test_infer_several_at_random(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:

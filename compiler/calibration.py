@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -55,7 +56,7 @@ def _arrays(path: Path) -> dict[str, Array]:
                     "np.savez(FILE, INPUT=examples), an array per input"
                 )
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise CompileError(f"{path}: not a readable .npz file: {error}") from None
 
 

@@ -51,7 +51,10 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "c.npy", np.zeros((1, 3, 4), np.float32))
     with pytest.raises(CompileError, match=r"one array without a name; write an \.npz file"):
         read_calibration(tmp_path / "c.npy", _net())
-    for content in (b"", b"PK\3\4 and no more"):
+    np.savez_compressed(tmp_path / "whole.npz", x=np.zeros((1, 3, 4), np.float32))
+    damaged = bytearray((tmp_path / "whole.npz").read_bytes())
+    damaged[60:70] = b"\xff" * 10
+    for content in (b"", b"PK\3\4 and no more", damaged):
         (tmp_path / "c.npz").write_bytes(content)
         with pytest.raises(CompileError, match=r"not a readable \.npz file"):
             read_calibration(tmp_path / "c.npz", _net())
