@@ -92,7 +92,7 @@ def choose_layout(work: dict[str, float]) -> str:
 
 def dense_share(layer: Layer) -> float:
     """Of a layer's dense multiply-adds, those that its dense kernel does."""
-    if not takes_winograd(layer):
+    if not _may_take_winograd(layer):
         return 1.0
     assert layer.inputs[1] is not None
     assert layer.outputs[0] is not None
@@ -106,8 +106,9 @@ def dense_share(layer: Layer) -> float:
     return next((share for least, share in shares if height * width >= least), 1.0)
 
 
-def takes_winograd(layer: Layer) -> bool:
-    """Whether dense f32 weights go by Winograd's filtering (see kernels/conv/winograd_plan.cc)."""
+def _may_take_winograd(layer: Layer) -> bool:
+    """Whether dense f32 weights go by Winograd's filtering when there are pixels enough (see
+    kernels/conv/winograd_plan.cc)."""
     if layer.op != "Conv" or layer.inputs[1] is None or layer.attrs["group"] != 1:
         return False
     out_channels, in_channels, *kernel = layer.inputs[1].type.shape

@@ -18,7 +18,7 @@ import numpy as np
 from coexec.compiler.ir import Array, Graph, Layer, TensorType, Value
 from coexec.compiler.ir.integers import LEVELS, STATE_MAX, SUM_MAX, WEIGHT_MAX
 from coexec.compiler.ir.ops import BY_NAME
-from coexec.compiler.passes.sparsify import choose_layout, layer_work, takes_winograd
+from coexec.compiler.passes.sparsify import choose_layout, dense_share, layer_work
 from coexec.compiler.prune.report import relative_error
 from coexec.compiler.prune.walk import Run, Walk
 from coexec.compiler.quantize.report import TypedWeight
@@ -101,7 +101,7 @@ def _why_slower(layer: Layer, value: Value) -> str:
         return "too few input channels to sum in pairs"
     if filters < _FILTERS_MIN:
         return "too few filters to pay for quantizing its input"
-    return "Winograd in f32 is faster" if takes_winograd(layer) else ""
+    return "Winograd in f32 is faster" if dense_share(layer) < 1 else ""
 
 
 def _rows(layer: Layer, value: Value) -> int:
@@ -118,7 +118,9 @@ def _quantize(found: TypedOperand, walk: Walk) -> tuple[float, str]:
     assert weight.constant is not None
     operands: dict[str, Value] = {}
     if operand == "w":  # the state of r has a scale that is known
-        seen = walk.values(x)
+        seen = [a for a in walk.values(x) if a.size]
+        if not seen:
+            return 0.0, "its input has no elements"
         low, high = min(float(a.min()) for a in seen), max(float(a.max()) for a in seen)
         if not np.isfinite([low, high]).all():
             return 0.0, "its input is not finite"

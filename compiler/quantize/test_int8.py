@@ -23,6 +23,7 @@ from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.ops import BY_NAME
 from coexec.compiler.ir.verify import verify
 from coexec.compiler.ir.window import window_attrs
+from coexec.compiler.native import Kernels
 from coexec.compiler.passes.test_support import Build
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.quantize import int8, quantize
@@ -201,6 +202,21 @@ def test_outputs_that_are_off_by_more_than_a_layer_may_be_are_told_of() -> None:
     (warning,) = report.warnings
     assert f"int8 moves the outputs by {report.output_error:.3g} on" in warning
     assert "more than the 0.05" in warning
+
+
+def test_maps_too_small_for_winograd_become_int8() -> None:
+    b = Build(4)
+    graph = b.graph(b.conv(b.input(1, 16, 4, 4), b.weight(16, 16, 3, 3), pad=1))
+    assert not Kernels().step(graph.layers[0]).kernel.startswith("winograd")
+    report = quantize(graph, "int8", _examples(b, 1, 16, 4, 4), interpret)
+    assert [w.dtype for w in report.weights] == ["int8"]
+
+
+def test_an_input_without_elements_stays_f32() -> None:
+    b = Build(5)
+    graph = b.graph(b.gemm(b.input(0, 16), b.weight(16, 16)))
+    (weight,) = quantize(graph, "int8", _examples(b, 0, 16), interpret).weights
+    assert (weight.dtype, weight.note) == ("f32", "its input has no elements")
 
 
 def test_what_stays_f32_says_why() -> None:
