@@ -18,7 +18,7 @@ from coexec.compiler.tune.choice import Candidate, Choice
 from coexec.compiler.tune.effort import Effort
 from coexec.compiler.tune.key import layer_key
 from coexec.compiler.tune.measure import Budget, Race, Run, pick, race, timed
-from coexec.compiler.tune.trial import Trial, disagreement
+from coexec.compiler.tune.trial import Trial, disagreement, tolerance
 
 # The present layout stays when it is slower by less than this: that is within what a
 # measurement repeats.
@@ -88,7 +88,7 @@ def _measured(
             notes[candidate.name] = str(error)
             continue
         run()
-        notes[candidate.name] = disagreement(results, want)
+        notes[candidate.name] = disagreement(results, want, tolerance(layer))
         if not notes[candidate.name]:
             runs[candidate.name] = timed(run)
     budget = Budget(effort.rounds_min, effort.rounds_max, effort.layer_seconds)

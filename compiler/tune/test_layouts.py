@@ -2,6 +2,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -12,7 +13,8 @@ from coexec.compiler.tune.candidates import layout_candidates, sparse_operands, 
 from coexec.compiler.tune.key import layer_key
 from coexec.compiler.tune.layouts import tune_layouts
 from coexec.compiler.tune.measure import Budget, Run
-from coexec.compiler.tune.trial import Trial, disagreement
+from coexec.compiler.tune.trial import Trial, disagreement, tolerance
+from coexec.kernels import _kernels
 
 FAST, FULL = EFFORTS["fast"], EFFORTS["full"]
 
@@ -138,6 +140,20 @@ def test_winograd_counts_before_dense_is_called_slow() -> None:
     worth = {c.name: w for c, w in worth_measuring(layout_candidates(layer, [1]), FAST.work_max)}
     assert 3 * work["csr"] < 1
     assert worth["dense"]
+
+
+def test_rounded_inputs_are_no_wrong_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that multiplies bf16 the dense layout rounds x, and csr does not."""
+    b = Build()
+    x = b.rng.standard_normal((16, 512)).astype(np.float32)
+    w = sparse(64, 512, 0.9).astype(ml_dtypes.bfloat16)
+    graph = b.graph(b.gemm(b.input(16, 512), b.constant(w)))
+    wide = w.astype(np.float32).T
+    exact, rounded = x @ wide, x.astype(ml_dtypes.bfloat16).astype(np.float32) @ wide
+    for isa, alike in (("avx2", False), ("amx", True)):
+        monkeypatch.setattr(_kernels, "host_isa", lambda isa=isa: isa)
+        assert (not disagreement([exact], [rounded], tolerance(graph.layers[0]))) == alike
+    assert tolerance(gemm(0.5)[1]) < 2**-12
 
 
 def test_a_layout_that_gives_other_results_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
