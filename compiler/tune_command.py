@@ -63,10 +63,9 @@ def _tune(options: argparse.Namespace) -> None:
     facts: dict[str, object] = {}
     if options.source or options.forget:
         tuning = Tuning(options.tuning_dir)
+        warn(tuning.warnings)
         if options.forget:
             facts["forgotten"] = tuning.forget()
-        else:
-            warn(tuning.warnings)
         if options.source:
             facts["imported"] = tuning.take(options.source)
             tuning.save()
@@ -92,9 +91,9 @@ def _lines(
     if report is not None:
         yield f"{options.model}: tuned in {facts['seconds']:.1f} s (--tune {options.tune})"
         if report.tuned:
-            yield f"  faster than what the cost model would take ({len(report.tuned)}):"
+            yield f"  faster than without measuring ({len(report.tuned)}):"
         else:
-            yield "  nothing was faster than what the cost model would take"
+            yield "  nothing was faster than what is taken without measuring"
         yield from (f"    {line}" for line in report.tuned)
         yield "  `coexec compile` and the daemon use it from now on"
     if options.target:
