@@ -57,8 +57,9 @@ def register(subparsers: Subparsers) -> None:
         "--type",
         choices=TYPES,
         default="f32",
-        help="what weights are stored as: bf16 halves them and computes in f32; int8 computes "
-        "convolutions, matrix products, LSTM and GRU on integers, and needs --calibration",
+        help="what weights are stored as: bf16 halves them and computes in f32, or on a machine "
+        "with AMX multiplies bf16, with inputs rounded to it; int8 computes convolutions, matrix "
+        "products, LSTM and GRU on integers, and needs --calibration",
     )
     inspecting = add_command(
         subparsers,
