@@ -204,3 +204,5 @@ def test_a_damaged_tuning_is_a_warning(
     kept.write_text("{")
     assert _run("compile", model, "--tuning-dir", folder) == 0
     assert "warning:" in capsys.readouterr().err
+    assert _run("tune", "--forget", "--tuning-dir", folder) == 0
+    assert "warning:" in capsys.readouterr().err
