@@ -33,6 +33,7 @@ class OnnxLayer:
         except Exception as error:  # its exceptions share no base class
             raise RunError(f"layer {self._name}: ONNX Runtime refuses it: {error}") from error
         self.input_names = [value.name for value in self._session.get_inputs()]
+        self.input_shapes = [value.shape for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]
         outer = [*self._session.get_inputs(), *self._session.get_outputs()]
         self._has_bf16 = any(value.type == _BF16 for value in outer)

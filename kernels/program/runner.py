@@ -68,6 +68,7 @@ class Runner:
             else:
                 self._stages.append(self._native_stage(model, layers))
         self._whole = self._whole_model()
+        self._loose = [] if self._whole is None else self._loose_inputs(self._whole)
         self._output_names = tuple(self._outputs.values())
 
     @property
@@ -122,7 +123,10 @@ class Runner:
         return {name: values[i] for i, name in self._outputs.items()}
 
     def _run_whole(self, layer: OnnxLayer, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """ONNX Runtime checks the inputs itself; when it complains, our words come first."""
+        """ONNX Runtime checks most inputs itself; when it complains, our words come first."""
+        for i, name in self._loose:
+            if getattr(inputs.get(name), "shape", None) != self._shapes.get(i):
+                self._bind(inputs)
         start = time.perf_counter()
         try:
             results = layer.run_named(dict(inputs))
@@ -161,6 +165,19 @@ class Runner:
                 same = names == layer.input_names and outputs == list(self._outputs)
                 return layer if same and len(names) == len(self._inputs) else None
         return None
+
+    def _loose_inputs(self, layer: OnnxLayer) -> list[tuple[int, str]]:
+        """The inputs whose shapes the program restricts and ONNX Runtime does not check: it takes
+        any extent for a symbolic one, and any shape for a scalar."""
+        loose = []
+        for i, theirs in zip(self._inputs, layer.input_shapes, strict=True):
+            spec = self._inputs[i]
+            same = len(theirs) == len(spec.shape) > 0 and all(
+                want in (-1, got) for want, got in zip(spec.shape, theirs, strict=True)
+            )
+            if spec.dtype is not None and not same:
+                loose.append((i, spec.name))
+        return loose
 
     def _native_stage(self, model: CompiledModel, layers: list[int]) -> _NativeStage:
         built = build_segment(model, layers, lambda t: self._constant(model, t))

@@ -4,6 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import onnx.parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import RunError
 from coexec.kernels.program.runner import Runner
+from coexec.kernels.program.validate import ONNX_RUNTIME
 from coexec.kernels.program.weights import StoredConstant
 from coexec.protos import program_pb2
 
@@ -107,3 +109,35 @@ def test_inputs_that_do_not_fit_are_named() -> None:
         runner.run({"x": np.zeros((2, 2))})
     with pytest.raises(RunError, match=r"float32\[3\] given"):
         runner.run({"x": np.zeros(3, np.float32)})
+
+
+def test_inputs_that_only_onnx_runtime_takes_are_refused() -> None:
+    """A model of one ONNX Runtime layer, whose subgraph takes any rows, and any shape of s."""
+    program = program_pb2.Program(name="scaled")
+    for name, shape in (("x", [2, 3]), ("s", []), ("y", [2, 3])):
+        program.tensors.add(name=name, type=_type(shape))
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]>\n'
+        "scaled (float[N, 3] x, float s) => (float[N, 3] y) { y = Mul(x, s) }"
+    )
+    program.layers.add(
+        name="all",
+        op=ONNX_RUNTIME,
+        onnx_model=model.SerializeToString(),
+        inputs=[0, 1],
+        outputs=[2],
+    )
+    program.inputs.extend([0, 1])
+    program.outputs.append(2)
+    runner = _runner(program)
+    x, s = np.ones((2, 3), np.float32), np.array(2, np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(runner.run({"x": x, "s": s})["y"], 2 * x)
+        with pytest.raises(RunError, match=r"input 'x': float32\[1, 3\] given, f32\[2, 3\]"):
+            runner.run({"x": x[:1], "s": s})
+        with pytest.raises(RunError, match=r"input 's': float32\[3\] given"):
+            runner.run({"x": x, "s": np.ones(3, np.float32)})
+        with pytest.raises(RunError, match=r"inputs \['s'\] given"):
+            runner.run({"s": s})
+        with pytest.raises(RunError, match=r"input 's': float64\[\] given"):
+            runner.run({"x": x, "s": np.array(2.0)})
