@@ -76,8 +76,8 @@ class CompileReport:
     """What became of a model. description: of its layers, when profiled. seconds: by stage.
     passes: how much each rewrote. undone: passes taken back because no kernel took the result.
     pruned: the pruning in words, a line per weight; typed: likewise the types of weights. tuned:
-    what the tuner chose other than the cost model would have, a line per layer. warnings: of what
-    was ignored."""
+    what the tuner chose other than the cost model would have, a line per layer. measurements: the
+    digest of those it used (tune.cache.content). warnings: of what was ignored."""
 
     name: str
     target: Path
@@ -88,6 +88,7 @@ class CompileReport:
     pruned: list[str] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
     tuned: list[str] = field(default_factory=list)
+    measurements: str = ""
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
@@ -192,6 +193,7 @@ def _tune(
     effort = EFFORTS[options.tune] if options.tune else None
     tuning = Tuning(options.tuning)
     report.warnings += tuning.warnings
+    report.measurements = tuning.content
     if effort is None and not len(tuning):
         return graph, {}
     before = {layer.name for layer in graph.layers}
@@ -204,6 +206,7 @@ def _tune(
         tuning.save()
     except CompileError as error:  # the model is no worse for it; the next one measures again
         report.warnings.append(str(error))
+    report.measurements = tuning.content
     report.tuned = [
         f"{layer.name}{_of_layers(layer)}: {choice}"
         for layer in tuned.graph.layers

@@ -48,8 +48,8 @@ def identity() -> dict[str, Any]:
 def content(folder: Path) -> str:
     """A digest of what is known there on this machine; "" when it is nothing."""
     try:
-        return hashlib.sha256(_path_in(folder).read_bytes()).hexdigest()
-    except OSError:
+        return _digest(_bytes(_path_in(folder)))
+    except CompileError:
         return ""
 
 
@@ -70,16 +70,20 @@ def _cpu_name() -> str:
 
 class Tuning:
     """Choices by key. folder: None keeps nothing. warnings: what was wrong with the file found
-    there, which then counts as empty."""
+    there, which then counts as empty. content: the file's digest, as content() gives it, when it
+    was last read or written here."""
 
     def __init__(self, folder: Path | None) -> None:
         self.warnings: list[str] = []
+        self.content = ""
         self._path = None if folder is None else _path_in(folder)
         self._entries: dict[str, Choice] = {}
         self._new: dict[str, Choice] = {}
         if self._path is not None and self._path.exists():
             try:
-                self._entries = _read(self._path)
+                data = _bytes(self._path)
+                self.content = _digest(data)
+                self._entries = _parsed(self._path, data)
             except CompileError as error:
                 self.warnings.append(f"{error}; it is ignored")
 
@@ -101,9 +105,9 @@ class Tuning:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self._path.with_suffix(".lock")):
-                with contextlib.suppress(CompileError, OSError):
-                    self._entries = {**_read(self._path), **self._new}
-                _write(self._path, self._entries)
+                with contextlib.suppress(CompileError):
+                    self._entries = {**_parsed(self._path, _bytes(self._path)), **self._new}
+                self.content = _write(self._path, self._entries)
         except OSError as error:
             raise CompileError(f"{self._path} cannot be written: {error}") from error
         self._new = {}
@@ -116,7 +120,7 @@ class Tuning:
     def forget(self) -> int:
         """Removes that file; returns how many choices it held. Raises CompileError."""
         count = len(self._entries)
-        self._entries, self._new = {}, {}
+        self._entries, self._new, self.content = {}, {}, ""
         try:
             if self._path is not None and self._path.exists():
                 with _locked(self._path.with_suffix(".lock")):
@@ -136,7 +140,7 @@ class Tuning:
     def take(self, source: Path) -> int:
         """Adds the choices of an exported file, which replace those of equal key; returns how
         many. Raises CompileError when it was made elsewhere, or is no such file."""
-        for key, choice in (taken := _read(source)).items():
+        for key, choice in (taken := _parsed(source, _bytes(source))).items():
             self.keep(key, choice)
         return len(taken)
 
@@ -146,15 +150,24 @@ def _path_in(folder: Path) -> Path:
     return folder / f"{hashlib.sha256(made_by.encode()).hexdigest()[:16]}.json"
 
 
-def _read(path: Path) -> dict[str, Choice]:
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > _BYTES_MAX:
             raise CompileError(f"{path}: no tuning file, it has more than {_BYTES_MAX} bytes")
-        facts = json.loads(path.read_text())
-        made_by = {name: facts[name] for name in _MADE_BY}
-        entries = {str(key): Choice.from_json(row) for key, row in facts["choices"].items()}
+        return path.read_bytes()
     except OSError as error:
         raise CompileError(f"{path}: {error.strerror}") from error
+
+
+def _parsed(path: Path, data: bytes) -> dict[str, Choice]:
+    try:
+        facts = json.loads(data)
+        made_by = {name: facts[name] for name in _MADE_BY}
+        entries = {str(key): Choice.from_json(row) for key, row in facts["choices"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CompileError(f"{path}: damaged, or no tuning file ({error!r})") from error
     if made_by != identity():
@@ -166,16 +179,19 @@ def _words(made_by: Mapping[str, Any]) -> str:
     return f"{made_by['cpu']} ({made_by['isa']}) with kernels {made_by['library']}"
 
 
-def _write(path: Path, entries: Mapping[str, Choice]) -> None:
+def _write(path: Path, entries: Mapping[str, Choice]) -> str:
+    """Returns the digest of what was written."""
     facts = {**identity(), "choices": {key: entries[key].to_json() for key in sorted(entries)}}
+    data = json.dumps(facts, indent=0).encode()
     descriptor, building = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w") as stream:
-            json.dump(facts, stream, indent=0)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
         Path(building).replace(path)
     except BaseException:
         Path(building).unlink(missing_ok=True)
         raise
+    return _digest(data)
 
 
 @contextlib.contextmanager

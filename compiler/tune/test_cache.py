@@ -123,3 +123,16 @@ def test_without_a_folder_nothing_is_kept() -> None:
     tuning.keep("k", _CHOICE)
     tuning.save()
     assert tuning.find("k") == _CHOICE
+
+
+def test_the_content_is_that_of_the_file_read_or_saved(tmp_path: Path) -> None:
+    tuning = Tuning(tmp_path)
+    assert tuning.content == cache.content(tmp_path) == ""
+    tuning.keep("a", _CHOICE)
+    tuning.save()
+    assert tuning.content == cache.content(tmp_path) == Tuning(tmp_path).content != ""
+    saved = tuning.content
+    _filled(tmp_path, "b")
+    assert tuning.content == saved != cache.content(tmp_path)
+    _file(tmp_path).write_text("{")
+    assert Tuning(tmp_path).content == cache.content(tmp_path) != ""

@@ -35,11 +35,14 @@ class Compiler:
     )
 
     @property
-    def identity(self) -> str:
+    def measurements(self) -> str:
+        """A digest of what is measured by now."""
+        return tuning_content(self.tuning)
+
+    def identity(self, measurements: str) -> str:
         """What a compiled model depends on besides its source: our version, the machine, since
         kernels are chosen for it, and what was measured on it."""
-        measured = tuning_content(self.tuning)
-        return f"{package_version('coexec')} {format.FORMAT_VERSION} {_cpu()} {measured}"
+        return f"{package_version('coexec')} {format.FORMAT_VERSION} {_cpu()} {measurements}"
 
     async def compile(
         self,

@@ -130,11 +130,12 @@ class _Making:
         loader, cache = self.loader, self.loader.cache
         options = {"name": self.name, **self.options}
 
-        def key() -> str:
-            return entry_key(self.content, loader.compiler.identity, options, shapes)
+        def key(measurements: str) -> str:
+            identity = loader.compiler.identity(measurements)
+            return entry_key(self.content, identity, options, shapes)
 
-        before = key()
-        found = cache.find(before)
+        measurements = loader.compiler.measurements
+        found = cache.find(key(measurements))
         if found is not None:
             return found
         built = cache.building()
@@ -148,7 +149,9 @@ class _Making:
             cache.discard(built)
             raise
         # What tuning measured meanwhile is part of the key that the next load looks for.
-        entry = cache.keep(key() if "tune" in self.options else before, built)
+        if outcome.report is not None:
+            measurements = outcome.report["measurements"]
+        entry = cache.keep(key(measurements), built)
         in_use = {path.parent for path in loader.supervisor.in_use()} | {entry}
         removed = await asyncio.to_thread(cache.prune, in_use)
         if removed:

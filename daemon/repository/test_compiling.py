@@ -11,7 +11,7 @@ def test_a_model_compiled_for_fewer_instructions_is_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler = Compiler(Limits(), tmp_path)
-    before = compiler.identity
-    assert compiler.identity == before
+    before = compiler.identity("")
+    assert compiler.identity("") == before
     monkeypatch.setattr(_kernels, "host_isa", lambda: "another")
-    assert compiler.identity != before
+    assert compiler.identity("") != before
