@@ -208,12 +208,23 @@ void TestNarrow(Layout layout, int64_t rows, int64_t features, int64_t inputs) {
   }
 }
 
+// A layout that has no products of its own is packed dense.
+void TestOtherLayout() {
+  const TensorType type = {DType::kF32, {3, 5}, Layout::kPattern};
+  const auto zeros = [](std::byte* to) { std::memset(to, 0, 3 * 5 * 4); };
+  const auto weight = std::make_shared<const Constant>(type, zeros);
+  for (const int64_t rows : {1, 20}) {
+    CHECK(PackWeight(*weight, 0, 3, 5, rows)->layout == Layout::kDense);
+  }
+}
+
 }  // namespace
 }  // namespace coexec::kernels
 
 int main() {
   using namespace coexec::kernels;
   TestVariants();
+  TestOtherLayout();
   for (const Layout layout : {Layout::kDense, Layout::kBcr, Layout::kCsr, Layout::kNm}) {
     TestWhole(layout, 1, 300, 1000);
     TestWhole(layout, 4, 257, 129);

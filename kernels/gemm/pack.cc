@@ -82,7 +82,7 @@ std::shared_ptr<const PackedWeight> PackWeight(const Constant& weight, int64_t b
                                                int64_t features, int64_t inputs, int64_t rows) {
   Layout layout = weight.type().layout;
   if (inputs >= 1 << 16) layout = Layout::kDense;
-  const int window = PickGemm(layout, DType::kF32, rows).window;
+  const int window = layout == Layout::kCsr ? PickGemm(layout, DType::kF32, rows).window : 0;
   const std::string key = std::string("gemm ") + Name(layout) + std::to_string(window) + " " +
                           std::to_string(begin) + "+" + std::to_string(features) + "x" +
                           std::to_string(inputs);
