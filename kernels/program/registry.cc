@@ -4,8 +4,6 @@
 #include <span>
 
 #include "kernels/base/spec_checks.h"
-#include "kernels/conv/bf16_dot.h"
-#include "kernels/program/widened_step.h"
 
 namespace coexec::kernels {
 
@@ -28,22 +26,13 @@ constexpr std::span<const OpEntry> (*kFamilies[])() = {
     ReduceOps, PoolOps, NormOps, ResizeOps,    MovementOps,
 };
 
-// Ops whose weights may be bf16 while they compute f32, but whose kernels take f32 only. Gemm, LSTM
-// and GRU read bf16 themselves; all others have one type, and what they pass on keeps its own.
-bool WidensWeights(const std::string& op) { return op == "Conv" || op == "ConvTranspose"; }
-
 }  // namespace
 
 std::unique_ptr<Step> MakeStep(const std::string& op, const StepSpec& spec) {
   CheckSizes(spec);
   for (const auto family : kFamilies) {
     for (const OpEntry& entry : family()) {
-      if (op != entry.op) continue;
-      if (op == "Conv" && RunsAsConvDot(spec)) return MakeConvDot(spec);
-      if (WidensWeights(op)) {
-        if (auto step = MakeWidened(entry.make, spec)) return step;
-      }
-      return entry.make(spec);
+      if (op == entry.op) return entry.make(spec);
     }
   }
   throw Unsupported("no native kernel for op " + op);

@@ -1,4 +1,4 @@
-#include "kernels/program/widened_step.h"
+#include "kernels/conv/widened_step.h"
 
 #include <utility>
 #include <vector>
