@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <vector>
 
 // What a C++ test needs: a check that says where and with which seed it failed, random inputs,
 // and buffers of the exact size so that the sanitizers see a read or write past the end.
@@ -49,6 +50,17 @@ inline std::unique_ptr<float[]> RandomFloats(int64_t n, double zeros = 0.0) {
     values[static_cast<size_t>(i)] = zero(Random()) ? 0.0f : value(Random());
   }
   return values;
+}
+
+// n integers in [low, high], or of those two only.
+template <typename T>
+std::vector<T> RandomInts(int64_t n, int low, int high, bool extreme = false) {
+  std::vector<T> made;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto value = static_cast<int>(RandomInt(low, high));
+    made.push_back(static_cast<T>(extreme ? (value % 2 ? low : high) : value));
+  }
+  return made;
 }
 
 }  // namespace coexec::check

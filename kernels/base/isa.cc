@@ -18,7 +18,7 @@ constexpr Level kLevels[] = {{"ref", kBaseline},
                              {"avx2", kAvx2Fma},
                              {"avx512", kAvx2Fma | kAvx512},
                              {"vnni", kAvx2Fma | kAvx512 | kVnni},
-                             {"amx", kAvx2Fma | kAvx512 | kVnni | kAmx},
+                             {"amx", kNeedsAmx},
                              {"neon", kNeon}};
 
 std::string Joined(const std::vector<std::string>& names) {

@@ -17,6 +17,9 @@ enum : IsaSet {
   kAmx = 1 << 4,   // tiles, their products of int8 and of bf16, and AVX-512 BF16
 };
 
+// What kernels on tiles use.
+constexpr IsaSet kNeedsAmx = kAvx2Fma | kAvx512 | kVnni | kAmx;
+
 // What this CPU has, cut down to what the environment variable COEXEC_ISA names when it is set.
 // Throws as ChooseIsa does.
 IsaSet HostIsa();

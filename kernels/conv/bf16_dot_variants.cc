@@ -9,8 +9,6 @@ ConvDotFn conv_bf16dot_dense_ref, conv_bf16dot_bcr_ref;
 ConvDotFn conv_bf16dot_dense_amx, conv_bf16dot_bcr_amx;
 DotPanelFn dot_panel_bf16_ref, dot_panel_bf16_amx;
 
-constexpr IsaSet kNeedsAmx = kAvx2Fma | kAvx512 | kVnni | kAmx;
-
 constexpr auto kVariants = BuiltRows([] {
   return std::to_array<ConvDotVariant>({
       {"conv_bf16dot_dense_amx", conv_bf16dot_dense_amx, dot_panel_bf16_amx, kNeedsAmx,

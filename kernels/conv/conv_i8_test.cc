@@ -17,17 +17,8 @@ namespace {
 
 using check::RandomFloats;
 using check::RandomInt;
+using check::RandomInts;
 using Dims = std::vector<int64_t>;
-
-template <typename T>
-std::vector<T> RandomInts(int64_t n, int low, int high, bool extreme = false) {
-  std::vector<T> made;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto value = static_cast<int>(RandomInt(low, high));
-    made.push_back(static_cast<T>(extreme ? (value % 2 ? low : high) : value));
-  }
-  return made;
-}
 
 // A kernel at places of its own: rows with gaps, or tiles side by side.
 void TestVariant(const ConvI8Variant& variant, int32_t rows, int32_t count, bool extreme) {

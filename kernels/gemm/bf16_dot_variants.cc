@@ -9,8 +9,6 @@ GemmDotFn gemm_bf16dot_dense_ref, gemm_bf16dot_bcr_ref;
 GemmDotFn gemm_bf16dot_dense_amx, gemm_bf16dot_bcr_amx;
 NarrowFn narrow_bf16_ref, narrow_bf16_amx;
 
-constexpr IsaSet kNeedsAmx = kAvx2Fma | kAvx512 | kVnni | kAmx;
-
 constexpr auto kVariants = BuiltRows([] {
   return std::to_array<GemmDotVariant>({
       {"gemm_bf16dot_dense_amx", gemm_bf16dot_dense_amx, narrow_bf16_amx, kNeedsAmx, Layout::kDense,

@@ -12,24 +12,15 @@
 namespace coexec::kernels {
 namespace {
 
+using check::RandomInts;
 using Floats = std::unique_ptr<float[]>;
-
-template <typename T>
-std::vector<T> RandomInts(int64_t n, int low, int high, bool extreme) {
-  std::vector<T> made;
-  for (int64_t i = 0; i < n; ++i) {
-    const int value = static_cast<int>(check::RandomInt(low, high));
-    made.push_back(static_cast<T>(extreme ? (value % 2 ? low : high) : value));
-  }
-  return made;
-}
 
 // A weight, and values of x less their zero point, in the form a variant takes.
 struct Operands {
   Operands(I8Form form, const std::vector<int8_t>& w, const std::vector<int16_t>& reduced, int zero,
            int32_t rows, int64_t features, int64_t inputs)
       : packed(PackI8(form, w.data(), features, inputs)),
-        x(RandomInts<std::byte>(rows * packed.groups * kI8GroupBytes, 0, 255, false)) {
+        x(RandomInts<std::byte>(rows * packed.groups * kI8GroupBytes, 0, 255)) {
     for (int64_t m = 0; m < packed.panels() * kI8Panel; ++m) {
       start.push_back(-zero * packed.sums.as<int32_t>()[m]);
     }

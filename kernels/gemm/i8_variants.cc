@@ -18,8 +18,7 @@ constexpr IsaSet kNeedsVnni = kAvx2Fma | kAvx512 | kVnni;
 
 constexpr auto kVariants = BuiltRows([] {
   return std::to_array<GemmI8Variant>({
-      {"gemm_i8_dense_amx", gemm_i8_dense_amx, quantize_u8_vnni, kNeedsVnni | kAmx, I8Form::kQuads,
-       32, 2},
+      {"gemm_i8_dense_amx", gemm_i8_dense_amx, quantize_u8_vnni, kNeedsAmx, I8Form::kQuads, 32, 2},
       {"gemm_i8_dense_vnni", gemm_i8_dense_vnni, quantize_u8_vnni, kNeedsVnni, I8Form::kQuads, 8,
        2},
       {"gemm_i8_dense_avx2", gemm_i8_dense_avx2, quantize_i16_avx2, kAvx2Fma, I8Form::kPairs, 6, 1},

@@ -14,17 +14,8 @@ namespace {
 
 using check::RandomFloats;
 using check::RandomInt;
+using check::RandomInts;
 using Floats = std::unique_ptr<float[]>;
-
-template <typename T>
-std::vector<T> RandomInts(int64_t n, int low, int high, bool extreme = false) {
-  std::vector<T> made;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto value = static_cast<int>(RandomInt(low, high));
-    made.push_back(static_cast<T>(extreme ? (value % 2 ? low : high) : value));
-  }
-  return made;
-}
 
 void TestVariant(const RnnI8Variant& variant, int64_t rows, int64_t features, int64_t inputs,
                  bool extreme) {
