@@ -18,12 +18,13 @@ namespace coexec::kernels {
 
 constexpr int64_t kWinogradTail = 16;  // tiles
 
-// Steps are 2 or 4 for three taps, 4 for four.
+// Steps are 2 or 4 for three taps, 4 for four. Always inlined: a copy of a function built for a
+// wider ISA must not be the one the linker keeps.
 struct WinogradTile {
   int32_t step, taps;
 
-  int32_t side() const { return step + taps - 1; }
-  int64_t places() const { return int64_t{side()} * side(); }
+  __attribute__((always_inline)) int32_t side() const { return step + taps - 1; }
+  __attribute__((always_inline)) int64_t places() const { return int64_t{side()} * side(); }
 };
 
 // One channel: out[k * out_stride + r * columns + c], k a place of the transformed tile, from
