@@ -12,13 +12,14 @@ struct Tile {
   int64_t stride;     // between rows
   int64_t rows, columns;
 
-  bool zero() const {
+  int64_t nonzeros() const {
+    // Either sign of zero.
+    const auto nonzero = [](uint16_t bits) { return (bits & 0x7fff) != 0; };
+    int64_t count = 0;
     for (int64_t r = 0; r < rows; ++r) {
-      // Either sign of zero.
-      const auto zero = [](uint16_t bits) { return (bits & 0x7fff) == 0; };
-      if (!std::all_of(w + r * stride, w + r * stride + columns, zero)) return false;
+      count += std::count_if(w + r * stride, w + r * stride + columns, nonzero);
     }
-    return true;
+    return count;
   }
   void Copy(DotOrder order, uint16_t* to) const {
     for (int64_t r = 0; r < rows; ++r) {
@@ -39,12 +40,16 @@ Tile TileAt(const uint16_t* w, int64_t rows, int64_t columns, int64_t panel, int
 
 }  // namespace
 
-double DotTiles::share() const {
-  const int64_t count = tiles() * kTileElements;
-  const auto* elements = values.as<uint16_t>();
-  const auto nonzeros =
-      std::count_if(elements, elements + count, [](uint16_t bits) { return (bits & 0x7fff) != 0; });
-  return count == 0 ? 1.0 : static_cast<double>(nonzeros) / static_cast<double>(count);
+double DotTileShare(const uint16_t* w, int64_t rows, int64_t columns) {
+  int64_t nonzeros = 0, elements = 0;
+  for (int64_t panel = 0; panel < DotTileCount(rows); ++panel) {
+    for (int64_t step = 0; step < DotStepCount(columns); ++step) {
+      const int64_t in_tile = TileAt(w, rows, columns, panel, step).nonzeros();
+      nonzeros += in_tile;
+      if (in_tile != 0) elements += kTileElements;
+    }
+  }
+  return elements == 0 ? 1.0 : static_cast<double>(nonzeros) / static_cast<double>(elements);
 }
 
 DotTiles PackDotTiles(const uint16_t* w, int64_t rows, int64_t columns, DotOrder order,
@@ -56,7 +61,7 @@ DotTiles PackDotTiles(const uint16_t* w, int64_t rows, int64_t columns, DotOrder
     for (int64_t panel = 0; panel < packed.panels(); ++panel) {
       packed.begins.push_back(static_cast<int64_t>(packed.kept.size()));
       for (int64_t step = 0; step < packed.steps(); ++step) {
-        if (TileAt(w, rows, columns, panel, step).zero()) continue;
+        if (TileAt(w, rows, columns, panel, step).nonzeros() == 0) continue;
         packed.kept.push_back(static_cast<int32_t>(step));
       }
     }

@@ -30,8 +30,6 @@ struct DotTiles {
   int64_t tiles() const {
     return sparse() ? static_cast<int64_t>(kept.size()) : panels() * steps();
   }
-  // Of the elements in the tiles kept, those that are not zero.
-  double share() const;
   DotView view() const {
     return {values.as<uint16_t>(), steps(), sparse() ? kept.data() : nullptr,
             sparse() ? begins.data() : nullptr};
@@ -39,5 +37,8 @@ struct DotTiles {
 };
 DotTiles PackDotTiles(const uint16_t* w, int64_t rows, int64_t columns, DotOrder order,
                       bool sparse);
+
+// Of the elements in the tiles that are not all zeros, those that are not zero.
+double DotTileShare(const uint16_t* w, int64_t rows, int64_t columns);
 
 }  // namespace coexec::kernels

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/base/constant.h"
+#include "kernels/base/copies_input.h"
 #include "kernels/base/round_up.h"
 #include "kernels/conv/bf16_dot.h"
 #include "kernels/conv/dense_planes.h"
@@ -50,7 +51,7 @@ std::shared_ptr<const Groups> TilesOf(const Constant& weights, int64_t groups) {
 // A band of an output slice at a time: what the kernel meets is copied into planes (DensePlanes),
 // unless the image itself will do; so many pixels of it as a panel holds are rounded to bf16, and
 // multiplied with all weights. All threads share each of these.
-class ConvDotStep final : public Step {
+class ConvDotStep final : public Step, public CopiesInput {
  public:
   ConvDotStep(const StepSpec& spec, const ConvDotVariant& variant)
       : shape_(ShapeOf(spec)),
@@ -72,6 +73,12 @@ class ConvDotStep final : public Step {
   std::string kernel() const override { return variant_.name; }
   int64_t scratch_bytes(int) const override {
     return panel_bytes() + (planes_ ? planes_->scratch_bytes() : 0);
+  }
+  // Into planes, if any, and of those, as bf16, into panels.
+  int64_t copied_bytes() const override {
+    const int64_t planes = planes_ ? planes_->bands() * planes_->scratch_bytes() : 0;
+    const int64_t panels = DotPanelElements(shape_.out_pixels(), columns()) * 2;
+    return shape_.batch * shape_.groups * shape_.out_d * (planes + panels);
   }
   // Every element of the residual is read right before that of y is stored.
   bool in_place(int i) const override { return i == 3 && has_residual_; }
@@ -189,8 +196,13 @@ bool RunsAsConvDot(const StepSpec& spec) {
   if (w.layout == Layout::kDense) return true;
   // A tile takes AMX 16 cycles, in which AVX-512 multiplies as many pixels by 32 weights.
   constexpr double kShareMin = 1.0 / 16;
-  const std::shared_ptr<const Groups> tiles = TilesOf(*spec.constants[1], groups);
-  return std::ranges::all_of(*tiles, [](const DotTiles& t) { return t.share() >= kShareMin; });
+  const int64_t rows = w.shape[0] / groups, columns = w.elements() / w.shape[0];
+  const std::shared_ptr<const std::byte> dense = spec.constants[1]->Dense();
+  const auto* elements = reinterpret_cast<const uint16_t*>(dense.get());
+  for (int64_t g = 0; g < groups; ++g) {
+    if (DotTileShare(elements + g * rows * columns, rows, columns) < kShareMin) return false;
+  }
+  return true;
 }
 
 std::unique_ptr<Step> MakeConvDot(const StepSpec& spec, IsaSet host) {

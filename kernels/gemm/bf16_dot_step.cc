@@ -2,6 +2,7 @@
 #include <string>
 
 #include "kernels/base/activation.h"
+#include "kernels/base/copies_input.h"
 #include "kernels/base/dot_tiles.h"
 #include "kernels/base/spec_checks.h"
 #include "kernels/gemm/bf16_dot.h"
@@ -21,11 +22,12 @@ std::shared_ptr<const DotTiles> TilesOf(const Constant& w) {
   });
 }
 
-class GemmDotStep final : public Step {
+class GemmDotStep final : public Step, public CopiesInput {
  public:
   GemmDotStep(const StepSpec& spec, const GemmDotVariant& variant);
   void Run(const StepContext& context) const override;
   int64_t scratch_bytes(int) const override { return chunk_rows() * x_stride() * 2; }
+  int64_t copied_bytes() const override { return rows_ * x_stride() * 2; }
   // Every element of the residual is read right before that of y is stored.
   bool in_place(int i) const override { return i == 3 && residual_; }
   std::string kernel() const override { return variant_.name; }
@@ -113,7 +115,10 @@ bool RunsAsGemmDot(const StepSpec& spec) {
   if (!fits || w.dtype != DType::kBF16 || w.shape.size() != 2) return false;
   if (PickGemmDot(w.layout).needs == kBaseline) return false;
   constexpr double kShareMin = 0.5;
-  return w.layout == Layout::kDense || TilesOf(*spec.constants[1])->share() >= kShareMin;
+  if (w.layout == Layout::kDense) return true;
+  const std::shared_ptr<const std::byte> dense = spec.constants[1]->Dense();
+  const auto* elements = reinterpret_cast<const uint16_t*>(dense.get());
+  return DotTileShare(elements, w.shape[0], w.shape[1]) >= kShareMin;
 }
 
 std::unique_ptr<Step> MakeGemmDot(const StepSpec& spec, IsaSet host) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/base/activation.h"
+#include "kernels/base/copies_input.h"
 #include "kernels/base/i8_scale.h"
 #include "kernels/base/spec_checks.h"
 #include "kernels/gemm/gemm.h"
@@ -14,11 +15,12 @@
 namespace coexec::kernels {
 namespace {
 
-class GemmI8Step final : public Step {
+class GemmI8Step final : public Step, public CopiesInput {
  public:
   explicit GemmI8Step(const StepSpec& spec);
   void Run(const StepContext& context) const override;
   int64_t scratch_bytes(int) const override { return chunk_rows() * x_stride(); }
+  int64_t copied_bytes() const override { return rows_ * x_stride(); }
   bool in_place(int i) const override { return i == 3 && residual_; }
   std::string kernel() const override { return variant_.name; }
 

@@ -36,10 +36,9 @@ class GemmStep final : public Step, public CopiesInput {
   int64_t scratch_bytes(int) const override {
     return GemmScratchFloats(rows_, packed_->weights.inputs) * 4;
   }
-  // Several rows are interleaved, unless the layout reads them side by side.
+  // Several rows are interleaved, unless the variant reads each by itself.
   int64_t copied_bytes() const override {
-    const bool reads_rows = variant_->layout == Layout::kCsr || variant_->layout == Layout::kNm;
-    return rows_ > 1 && !reads_rows ? rows_ * packed_->weights.inputs * 4 : 0;
+    return rows_ > 1 && !ReadsRows(*variant_) ? rows_ * packed_->weights.inputs * 4 : 0;
   }
   // Every element of the residual is read right before that of y is stored.
   bool in_place(int i) const override { return i == 3 && residual_; }
