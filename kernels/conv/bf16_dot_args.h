@@ -6,12 +6,6 @@
 
 namespace coexec::kernels {
 
-// y[m, p] = epilogue(sum over k of w[m, k] * x[k, p], bias[m], residual[m, p]), w and x of bf16.
-//
-// The sum takes 32 columns k at a time, in their order, as bf16::Dot in kernels/base/bf16_dot.inc
-// does; the last step is filled with zeros. Of sparse weights, 32 columns that no row of a panel of
-// 16 has a weight for are left out. All variants return the same bits, whatever the pixels
-// and rows of a call.
 // Makes pixels [first, first + pixels) of x, f32 somewhere in memory, a panel of bf16: pixel p is
 // at row p / width and column p % width of rows that are `pitch` apart, and its column k at
 // offsets[k] from there. To nearest, ties to even; subnormals become zeros.
@@ -27,6 +21,12 @@ struct DotPanelArgs {
 };
 using DotPanelFn = void(const DotPanelArgs&);
 
+// y[m, p] = epilogue(sum over k of w[m, k] * x[k, p], bias[m], residual[m, p]), w and x of bf16.
+//
+// The sum takes 32 columns k at a time, in their order, as bf16::Dot in kernels/base/bf16_dot.inc
+// does; the last step is filled with zeros. Of sparse weights, 32 columns that no row of a panel of
+// 16 has a weight for are left out. All variants return the same bits, whatever the pixels and
+// rows of a call.
 struct ConvDotArgs {
   DotView w;  // of tiles in DotOrder::kRows
   int64_t panel_begin;

@@ -13,8 +13,7 @@ namespace {
 using pack::Parts;
 
 // From this many lanes on a bcr input is stored for all of them, zeros included: plain loads are
-// worth more than the bytes. So is one whose lanes fewer than
-// kPartRunMin inputs share.
+// worth more than the bytes. So is one whose lanes fewer than kPartRunMin inputs share.
 constexpr int kFullLanesMin = 9;
 constexpr int kPartRunMin = 4;
 constexpr uint16_t kAllLanes = 0xffff;

@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kChunkFloats = 64 * 1024;
 constexpr int64_t kChunkRowsMin = 48;
 
-int64_t ChunkRows(int64_t rows, int64_t inputs) {
+int64_t RowsAtOnce(int64_t rows, int64_t inputs) {
   const int64_t fit = kChunkFloats / std::max<int64_t>(1, inputs);
   return std::min(rows, std::max(kChunkRowsMin, fit));
 }
@@ -160,12 +160,12 @@ class Chunk {
 }  // namespace
 
 int64_t GemmScratchFloats(int64_t rows, int64_t inputs) {
-  return rows > 1 ? ChunkRows(rows, inputs) * inputs : 0;
+  return rows > 1 ? RowsAtOnce(rows, inputs) * inputs : 0;
 }
 
 void RunGemm(const GemmVariant& variant, const GemmWeights& weights, const GemmCall& call,
              float* scratch, Team& team) {
-  const int64_t step = ChunkRows(call.rows, weights.inputs);
+  const int64_t step = RowsAtOnce(call.rows, weights.inputs);
   for (int64_t row = 0; row < call.rows; row += step) {
     Chunk(variant, weights, call, row, std::min(step, call.rows - row), scratch).Run(team);
   }
