@@ -47,11 +47,12 @@ def test_bcr(w: Array, rate: float, block_rows: int, block_columns: int) -> None
 @given(matrices(), RATES, st.sampled_from([1, 16]), st.sampled_from([8, 32]))
 def test_block(w: Array, rate: float, block_rows: int, block_columns: int) -> None:
     keep = block_mask(w, rate, block_rows, block_columns)
-    zeros_before, zeros = np.count_nonzero(w == 0), w.size - np.count_nonzero(keep)
+    zeros_before, zeros = int(np.count_nonzero(w == 0)), w.size - int(np.count_nonzero(keep))
     missing = round(rate * w.size) - zeros_before
     assert zeros - zeros_before < max(missing, 0) + block_rows * block_columns
     assert zeros - zeros_before >= missing
-    kept, gone = [], []
+    kept: list[float] = []
+    gone: list[float] = []
     for i in range(0, w.shape[0], block_rows):
         for j in range(0, w.shape[1], block_columns):
             block = w[i : i + block_rows, j : j + block_columns]
