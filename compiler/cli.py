@@ -20,13 +20,14 @@ from coexec.compiler.arguments import (
     checked,
 )
 from coexec.compiler.bench import Timing, bench
-from coexec.compiler.describe import Description, LayerDescription, describe
+from coexec.compiler.describe import describe
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Shape, read_signature
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.prune import Target
 from coexec.compiler.prune.rule import parse_density, parse_latency
 from coexec.compiler.quantize import TYPES
+from coexec.compiler.tables import layer_table, summary
 from coexec.compiler.tune.explain import why
 from coexec.compiler.tune_command import warn
 from coexec.kernels.program import format
@@ -180,7 +181,7 @@ def _compile(options: argparse.Namespace) -> None:
     for line in report.tuned:
         print(f"  tuned {line}")
     assert report.description is not None
-    print(_summary(report.description))
+    print(summary(report.description))
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -200,8 +201,8 @@ def _inspect(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(asdict(description)))
         return
-    print(_layer_table(description))
-    print(_summary(description))
+    print(layer_table(description))
+    print(summary(description))
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -242,53 +243,4 @@ def _timing_line(name: str, timing: Timing) -> str:
     return (
         f"{name:12} median {timing.median_ms:.3f} ms  p99 {timing.p99_ms:.3f} ms  "
         f"({timing.rounds} rounds)"
-    )
-
-
-def _layer_table(description: Description) -> str:
-    head = ("op", "name", "output", "layout", "density", "kernel", "us", "copied")
-    rows = [
-        (
-            layer.op,
-            layer.name,
-            f"{layer.dtype}{layer.shape}",
-            layer.layout,
-            f"{layer.density:.2f}",
-            layer.kernel,
-            f"{layer.measured_us:.1f}",
-            _copied(layer),
-        )
-        for layer in description.layers
-    ]
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(head, widths, strict=True)).rstrip()]
-    for row, layer in zip(rows, description.layers, strict=True):
-        lines.append("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
-        lines += [f"    not native: {line}" for line in layer.why_not_native.splitlines()]
-    return "\n".join(lines)
-
-
-def _copied(layer: LayerDescription) -> str:
-    """What of its input the layer's kernel first rewrites in an order of its own."""
-    if not layer.copied_bytes:
-        return ""
-    return f"{layer.copied_bytes / 1e3:.0f} KB, {layer.copied_us:.0f} us or more"
-
-
-def _summary(description: Description) -> str:
-    native = sum(layer.native for layer in description.layers)
-    total_us = sum(layer.measured_us for layer in description.layers)
-    copied = sum(layer.copied_bytes for layer in description.layers)
-    copied_us = sum(layer.copied_us for layer in description.layers)
-    return (
-        f"{description.name}: {native} of {len(description.layers)} layers native, "
-        f"{description.native_flops_share:.1%} of {description.flops / 1e6:.1f} Mflop; "
-        f"arena {description.arena_bytes / 1e6:.2f} MB, "
-        f"constants {description.constants_bytes / 1e6:.2f} MB; {total_us / 1e3:.2f} ms measured"
-        + (
-            f", {copied_us / 1e3:.2f} ms of it or more copying {copied / 1e6:.2f} MB of inputs "
-            "into the kernels' own order"
-            if copied
-            else ""
-        )
     )
