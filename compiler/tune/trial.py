@@ -17,8 +17,8 @@ from coexec.kernels._kernels import TensorType as KernelType
 # Results of two layouts may differ by the order of their sums, relative to the largest element.
 TOLERANCE = 1e-4
 # Where the machine multiplies bf16, some kernels of bf16 weights round the other factor to bf16,
-# which moves it by 2^-9 at most, and others widen the weights.
-_BF16_TOLERANCE = 2**-8
+# which moves it by 2^-9 at most, and others widen the weights. Sums that cancel leave more of it.
+_BF16_TOLERANCE = 2**-6
 _SCALE_MIN = 1e-3  # below it are what saturated functions leave, at the edge of f32's precision
 
 
