@@ -97,7 +97,7 @@ def add_tuning(parser: argparse.ArgumentParser, tune: str) -> None:
 def add_tuning_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tuning-dir",
-        type=Path,
+        type=checked(_folder),
         default=default_folder(),
         metavar="DIR",
         help="where measurements are kept; default: tuning/ in the daemon's state directory",
@@ -116,12 +116,21 @@ def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
     return parsed
 
 
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise CompileError(f"{text!r} is a file; name a folder")
+    return path
+
+
 def _shape(text: str) -> tuple[str, Shape]:
     name, separator, dims = text.rpartition("=")
     try:
         shape = tuple(int(dim) for dim in dims.split(",") if dim)
     except ValueError:
         shape, separator = (), ""
-    if not separator or not name:
-        raise CompileError(f"{text!r} is no shape; write NAME=1,3,224,224, or NAME= for a scalar")
+    if not separator or not name or min(shape, default=1) < 1:
+        raise CompileError(
+            f"{text!r} is no shape; write NAME=1,3,224,224, each 1 or more, or NAME= for a scalar"
+        )
     return name, shape

@@ -39,6 +39,8 @@ def read_calibration(path: Path, graph: Graph) -> list[list[Array]]:
             )
         if not len(stack):
             raise CompileError(f"{path}: {value.name!r} holds no example")
+        if np.issubdtype(stack.dtype, np.floating) and not np.isfinite(stack).all():
+            raise CompileError(f"{path}: {value.name!r} holds infinities or NaNs")
         stacks.append(np.ascontiguousarray(stack))
     if len({len(stack) for stack in stacks}) > 1:
         counts = ", ".join(f"{v.name} {len(s)}" for v, s in zip(graph.inputs, stacks, strict=True))

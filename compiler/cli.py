@@ -147,7 +147,7 @@ def _refuse_idle_options(options: argparse.Namespace, target: Target | None) -> 
 
 
 def _compile(options: argparse.Namespace) -> None:
-    folder = options.output or options.model.with_suffix(".coexec")
+    folder = options.output or options.model.parent / f"{options.model.stem}.coexec"
     target = _target(options)
     _refuse_idle_options(options, target)
     report = compile_model(
@@ -184,7 +184,15 @@ def _compile(options: argparse.Namespace) -> None:
     print(summary(report.description))
 
 
+def _refuse_for_compiled(options: argparse.Namespace, given: object, name: str) -> None:
+    if given and options.model.is_dir():
+        raise CompileError(
+            f"{options.model}: compiled for fixed shapes already; {name} is for .onnx files"
+        )
+
+
 def _inspect(options: argparse.Namespace) -> None:
+    _refuse_for_compiled(options, options.shape, "--shape")
     with tempfile.TemporaryDirectory() as folder:
         compiled = options.model
         if not compiled.is_dir():
@@ -206,8 +214,10 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
+    _refuse_for_compiled(options, options.shape, "--shape")
+    _refuse_for_compiled(options, options.batch, "--batch")
     shapes = dict(options.shape)
-    if options.batch and not options.model.is_dir():
+    if options.batch:
         shapes = {**_with_batch(options.model, options.batch), **shapes}
     timings = bench(
         options.model, shapes, options.threads, options.against or "", options.tuning_dir

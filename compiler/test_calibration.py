@@ -37,6 +37,7 @@ def test_examples_are_stacked_along_a_dim_of_their_own_or_the_batch(
         ({"x": np.zeros((2, 3, 5), np.float32)}, r"float32\[N, 1, 3, 4\] or \[N, 3, 4\]"),
         ({"x": np.zeros((1, 3, 4))}, r"'x' is float64\[1, 3, 4\]; one example is f32"),
         ({"x": np.zeros((0, 3, 4), np.float32)}, "'x' holds no example"),
+        ({"x": np.full((1, 3, 4), np.nan, np.float32)}, "'x' holds infinities or NaNs"),
     ],
 )
 def test_what_does_not_fit_is_told_what_does(

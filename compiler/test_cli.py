@@ -100,6 +100,30 @@ def test_bench(
     assert "give the .onnx file" in capsys.readouterr().err
 
 
+def test_shapes_of_a_compiled_model_are_refused(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("compile", model) == 0
+    compiled = model.with_suffix(".coexec")
+    for command, *given in (
+        ["inspect", "--shape", "x0=2,64"],
+        ["bench", "--shape", "x0=2,64"],
+        ["bench", "--batch", "4"],
+    ):
+        assert _run(command, compiled, *given) == 1
+        assert f"fixed shapes already; {given[0]} is for .onnx files" in capsys.readouterr().err
+
+
+def test_a_file_is_never_replaced_by_a_folder(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = model.read_bytes()
+    assert _run("compile", model, "-o", model) == 1
+    assert "is a file; a compiled model is a folder" in capsys.readouterr().err
+    assert model.read_bytes() == before
+    assert list(model.parent.iterdir()) == [model]
+
+
 def test_bench_with_a_batch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +143,7 @@ def test_bench_with_a_batch(
     [
         (["compile", "missing.onnx"], "coexec compile: missing.onnx: cannot be read"),
         (["inspect", "missing.coexec"], "coexec inspect: missing.coexec: cannot be read"),
+        (["compile", "."], "coexec compile: .: not a file"),
         (["compile", "m.onnx", "--calibration", "c.npz"], "give --prune or --type"),
         (["compile", "m.onnx", "--prune", "bcr=0.9", "--reconstruct"], "give --calibration"),
         (["compile", "m.onnx", "--trade-off", "t.png"], "give --target-density or"),
@@ -136,7 +161,9 @@ def test_what_fails_says_why(
     [
         ("--shape", "x=a,b", "is no shape; write NAME=1,3,224,224"),
         ("--shape", "x", "is no shape"),
+        ("--shape", "x=0,3", "each 1 or more"),
         ("--prune", "magic=0.5", "no scheme 'magic'"),
+        ("--tuning-dir", __file__, "is a file; name a folder"),
     ],
 )
 def test_options_that_do_not_parse(

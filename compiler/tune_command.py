@@ -95,7 +95,8 @@ def _lines(
         else:
             yield "  nothing was faster than what is taken without measuring"
         yield from (f"    {line}" for line in report.tuned)
-        yield "  `coexec compile` and the daemon use it from now on"
+        who = "with the same --prune uses" if options.prune else "and the daemon use"
+        yield f"  `coexec compile` {who} what was measured from now on"
     if options.target:
         yield f"wrote {facts['exported']} choices to {options.target}"
     yield f"{facts['kept']} choices are kept in {facts['file']}"

@@ -85,7 +85,9 @@ def _put_in_place(building: Path, target: Path) -> None:
 
 
 def _refuse_to_replace_others(target: Path) -> None:
-    """A mistyped target must not cost its owner a folder."""
+    """A mistyped target must not cost its owner a folder, or a file."""
+    if target.exists() and not target.is_dir():
+        raise FormatError(f"{target}: is a file; a compiled model is a folder, name another")
     if not target.is_dir():
         return
     others = {entry.name for entry in target.iterdir()} - {_PROGRAM, _WEIGHTS}
