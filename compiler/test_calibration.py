@@ -54,7 +54,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_calibration(tmp_path / "c.npy", _net())
     np.savez_compressed(tmp_path / "whole.npz", x=np.zeros((1, 3, 4), np.float32))
     damaged = bytearray((tmp_path / "whole.npz").read_bytes())
-    damaged[60:70] = b"\xff" * 10
+    damaged[damaged.index(b".npy") + 4 + damaged[28]] = 0xFF  # no kind of deflated block
     for content in (b"", b"PK\3\4 and no more", damaged):
         (tmp_path / "c.npz").write_bytes(content)
         with pytest.raises(CompileError, match=r"not a readable \.npz file"):
