@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from coexec.compiler.describe import Description, LayerDescription
+
+_TIMES = ("us", "ms", "s")
+_BYTES = ("B", "KB", "MB", "GB")
+_FLOPS = ("flop", "kflop", "Mflop", "Gflop")
 
 
 def layer_table(description: Description) -> str:
@@ -42,15 +48,25 @@ def summary(description: Description) -> str:
     total_us = sum(layer.measured_us for layer in description.layers)
     copied = sum(layer.copied_bytes for layer in description.layers)
     copied_us = sum(layer.copied_us for layer in description.layers)
-    return (
+    text = (
         f"{description.name}: {native} of {len(description.layers)} layers native, "
-        f"{description.native_flops_share:.1%} of {description.flops / 1e6:.1f} Mflop; "
-        f"arena {description.arena_bytes / 1e6:.2f} MB, "
-        f"constants {description.constants_bytes / 1e6:.2f} MB; {total_us / 1e3:.2f} ms measured"
-        + (
-            f", {copied_us / 1e3:.2f} ms of it or more copying {copied / 1e6:.2f} MB of inputs "
-            "into the kernels' own order"
-            if copied
-            else ""
-        )
+        f"{description.native_flops_share:.1%} of {_amount(description.flops, _FLOPS)}; "
+        f"arena {_amount(description.arena_bytes, _BYTES)}, "
+        f"constants {_amount(description.constants_bytes, _BYTES)}; "
+        f"{_amount(total_us, _TIMES)} measured"
     )
+    if not copied:
+        return text
+    return (
+        f"{text}, {_amount(copied_us, _TIMES)} of it or more copying {_amount(copied, _BYTES)} of "
+        "inputs into the kernels' own order"
+    )
+
+
+def _amount(value: float, units: Sequence[str]) -> str:
+    """In the largest of the units, each a thousand of the one before, that leaves 1 or more."""
+    at = 0
+    while value >= 1000.0 and at + 1 < len(units):
+        value /= 1000.0
+        at += 1
+    return f"{value:.3g} {units[at]}" if value < 1000.0 else f"{value:.0f} {units[at]}"
