@@ -42,7 +42,8 @@ using FinishFn = void(float* y, int64_t n, float bias, const Epilogue& epilogue)
 // weights[c, ky, kx] * x[c, r * stride_h - pad_top + ky * dilation_h,
 // j * stride_w - pad_left + kx * dilation_w], bias[c], residual[c, r, j]), where x is 0 outside its
 // rows and columns. The promises of ConvArgs hold, the rows and columns outside included, but that
-// a variant may leave out taps on rows outside, which add a zero when the weights are finite.
+// a variant may leave out taps on rows outside, which add a zero when the weights are finite, and
+// may begin a sum as its first product, which shows where all products and the bias are -0.
 struct DepthwiseArgs {
   int64_t channels;
   const float* x;
