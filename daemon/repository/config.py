@@ -12,13 +12,13 @@ from google.protobuf import json_format, text_format
 from coexec.compiler.signature import Signature, TensorSpec
 from coexec.daemon.datatypes import BY_CONFIG, BY_DTYPE
 from coexec.daemon.errors import RequestError, invalid, unsupported
-from coexec.daemon.repository.layout import CONFIG_FILE
+from coexec.daemon.repository.layout import CONFIG_FILE, did_you_mean
 from coexec.protos import model_config_pb2 as config_pb
 
 _CONFIG_BYTES_MAX = 1 << 20
 _DIGITS_MAX = 18  # the engine counts in 64 bits
-# config.parameters that mean something here; the others are the owner's own.
 COMPILE_OPTIONS = ("prune", "tune")
+_PARAMETERS = (*COMPILE_OPTIONS, "objective_us")
 
 T = TypeVar("T", config_pb.ModelInput, config_pb.ModelOutput)
 
@@ -71,6 +71,11 @@ def _checked(name: str, config: config_pb.ModelConfig) -> config_pb.ModelConfig:
         raise unsupported(f"failed to load '{name}': decoupled models are not served")
     if config.max_batch_size < 0:
         raise invalid(f"failed to load '{name}': max_batch_size is {config.max_batch_size}")
+    for key in sorted(config.parameters.keys() - set(_PARAMETERS)):
+        raise invalid(
+            f"failed to load '{name}': parameter '{key}' is not known"
+            f"{did_you_mean(key, _PARAMETERS)}; known are {', '.join(_PARAMETERS)}"
+        )
     return config
 
 

@@ -55,7 +55,7 @@ def find_versions(
     name: str, folder: Path, config: config_pb.ModelConfig | None
 ) -> list[VersionSource]:
     """The versions in `folder` that the model's version policy asks for, oldest first. Raises
-    RequestError when there is none, or one has no model file."""
+    RequestError when there is none, or one does not have just one model file."""
     present = sorted(
         int(child.name)
         for child in folder.iterdir()
@@ -85,9 +85,15 @@ def _apply_policy(present: Sequence[int], config: config_pb.ModelConfig | None) 
 def _model_file(name: str, folder: Path, file_name: str) -> Path:
     if file_name:
         return _named_file(name, folder, file_name)
-    for candidate in _MODEL_FILES:
-        if (folder / candidate).exists():
-            return folder / candidate
+    found = [file for file in _MODEL_FILES if (folder / file).exists()]
+    if len(found) > 1:
+        raise invalid(
+            f"failed to load '{name}', version {folder.name} has several models: "
+            f"{' and '.join(found)}; remove all but one, or name one as default_model_filename in "
+            f"{CONFIG_FILE}"
+        )
+    if found:
+        return folder / found[0]
     raise invalid(
         f"failed to load '{name}', version {folder.name} has no model: expected "
         f"{folder.name}/{' or '.join(_MODEL_FILES)}"

@@ -97,6 +97,13 @@ class _Making:
         Raises RequestError."""
         file = self.source.file
         if file.suffix == ".coexec":
+            for option in self.options:
+                raise invalid(
+                    f"failed to load '{self.name}': parameter {option} is for .onnx models, which "
+                    f"are compiled when they are loaded; version {self.source.version} is "
+                    f"{file.name}, which is compiled already: compile it with --{option}, or "
+                    "leave the parameter out"
+                )
             return await asyncio.to_thread(read_compiled_signature, self.name, file), file
         entry = await self._entry({})
         signature = signature_from_json(json.loads((entry / _SIGNATURE).read_text()))

@@ -60,8 +60,13 @@ def test_named_model_files(folder: Any) -> None:
             find_versions("m", folder, config)
 
 
-def test_a_compiled_model_comes_first(folder: Any) -> None:
+def test_two_models_in_one_version_are_refused_unless_one_is_named(folder: Any) -> None:
     (folder / "10" / "model.coexec").mkdir()
+    with pytest.raises(RequestError, match=r"10 has several models: model.coexec and model.onnx"):
+        find_versions("m", folder, None)
+    config = parse_json_config("m", '{"defaultModelFilename": "model.onnx"}')
+    assert find_versions("m", folder, config)[0].file.name == "model.onnx"
+    (folder / "10" / "model.onnx").unlink()
     assert find_versions("m", folder, None)[0].file.name == "model.coexec"
 
 

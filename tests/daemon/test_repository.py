@@ -170,6 +170,8 @@ def test_a_compiled_model(
     result = caller.infer("compiled", [tensor("x", X8)])
     assert result.get_response().model_version == "4"
     np.testing.assert_allclose(result.as_numpy("y"), networks.mlp_answer(X8), rtol=1e-4, atol=1e-5)
+    with pytest.raises(InferenceServerException, match=r"tune is for \.onnx .* version 4 is model"):
+        caller.load_model("compiled", config='{"parameters": {"tune": {"stringValue": "fast"}}}')
 
 
 def test_unloading_what_is_not_there(caller: triton.InferenceServerClient) -> None:
@@ -182,7 +184,7 @@ def test_a_model_sent_with_the_request(
     caller: triton.InferenceServerClient, tmp_path: Path
 ) -> None:
     model = networks.mlp(tmp_path / "sent.onnx", "n").read_bytes()
-    config = json.dumps({"maxBatchSize": 8, "parameters": {"mine": {"stringValue": "x"}}})
+    config = json.dumps({"maxBatchSize": 8, "parameters": {"prune": {}}})
     caller.load_model("sent", config=config, files={"file:3/model.onnx": model})
     result = caller.infer("sent", [tensor("x", X8)])
     assert result.get_response().model_version == "3"
@@ -206,6 +208,7 @@ def test_a_model_sent_with_the_request(
         ({"config": '{"sequenceBatching": {}}'}, "sequence_batching is not served"),
         ({"config": '{"output": [{"name": "z"}]}'}, "has the output 'z'; the model has y"),
         ({"config": '{"parameters": {"prune": {"stringValue": "?"}}}'}, "prune"),
+        ({"config": '{"parameters": {"prun": {}}}'}, "'prun' is not known; did you mean 'prune'"),
         ({"config": '{"parameters": {"tune": {"stringValue": "?"}}}'}, "there are fast, full"),
     ],
 )
