@@ -9,7 +9,7 @@ import numpy as np
 
 from coexec.daemon.codec import check_bytes, contents_bytes, elements
 from coexec.daemon.datatypes import BY_WIRE, DataType
-from coexec.daemon.errors import exhausted, invalid
+from coexec.daemon.errors import RequestError, exhausted, invalid
 from coexec.daemon.parameters import Placement, read_placement
 from coexec.daemon.regions import Region, Regions
 from coexec.daemon.repository.version import ModelVersion
@@ -142,10 +142,7 @@ def bind(version: ModelVersion, sources: Mapping[str, Source]) -> list[Source]:
     for port in version.inputs:
         source = sources.get(port.name)
         if source is None:
-            raise invalid(
-                f"expected {len(version.inputs)} inputs but got {len(sources)} inputs for model "
-                f"'{version.name}': '{port.name}' is missing"
-            )
+            raise _missing(version, sources)
         if source.datatype is not port.datatype:
             raise invalid(
                 f"inference input '{port.name}' data-type is '{source.datatype.wire}', but model "
@@ -154,6 +151,18 @@ def bind(version: ModelVersion, sources: Mapping[str, Source]) -> list[Source]:
         bound.append(source)
     version.check_shapes(tuple(source.shape for source in bound))
     return bound
+
+
+def _missing(version: ModelVersion, sources: Mapping[str, Source]) -> RequestError:
+    """Counts only what the model takes: of a call to several models, the rest may be another's."""
+    known = [port.name for port in version.inputs]
+    missing = [f"'{name}'" for name in known if name not in sources]
+    others = [f"'{name}'" for name in sources if name not in known]
+    text = (
+        f"expected {len(known)} inputs but got {len(known) - len(missing)} inputs for model "
+        f"'{version.name}': {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    )
+    return invalid(f"{text}; it does not take {', '.join(others)}" if others else text)
 
 
 def check_known(version: ModelVersion, sources: Mapping[str, Source]) -> None:

@@ -49,7 +49,9 @@ def test_one_models_refusal_is_in_its_result(stub: Any) -> None:
     assert [row.code for row in results] == [0, 5, 3, 3]
     assert "unknown model: 'nobody'" in results[1].message
     assert "unexpected shape for input 'x'" in results[2].message
-    assert "'a' is missing" in results[3].message
+    assert "got 0 inputs for model 'add': 'a', 'b' are missing; it does not take 'x'" in (
+        results[3].message
+    )
     assert not results[1].HasField("response")
 
 
