@@ -185,11 +185,14 @@ def _loaded(name: str, source: str) -> Array:
                 return np.asarray(found)
             if name in found.files or len(found.files) == 1:
                 return np.asarray(found[name if name in found.files else found.files[0]])
+    except FileNotFoundError as error:
+        raise ValueError(f"--input {name}={source}: no such file; {_INPUT_FORM}") from error
     except OSError as error:
-        raise ValueError(f"--input {name}={source}: {error.strerror}; {_INPUT_FORM}") from error
+        why = error.strerror or str(error)
+        raise ValueError(f"--input {name}={source}: {why}; {_INPUT_FORM}") from error
     except (ValueError, EOFError, BadZipFile, zlib.error) as error:
-        why = "no readable .npy or .npz file of numbers"
-        raise ValueError(f"--input {name}={source}: {why} ({error})") from error
+        why = "no readable .npy or .npz file of numbers, as np.save and np.savez write them"
+        raise ValueError(f"--input {name}={source}: {why}") from error
     held = ", ".join(found.files) or "none"
     raise ValueError(f"--input {name}={source}: has no array named {name!r}; it has {held}")
 

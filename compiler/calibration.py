@@ -58,8 +58,16 @@ def _arrays(path: Path) -> dict[str, Array]:
                     "np.savez(FILE, INPUT=examples), an array per input"
                 )
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise CompileError(f"{path}: not a readable .npz file: {error}") from None
+    except CompileError:
+        raise
+    except FileNotFoundError:
+        raise CompileError(f"{path}: no such file") from None
+    except OSError as error:
+        raise CompileError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, EOFError, BadZipFile, zlib.error):
+        raise CompileError(
+            f"{path}: not a readable .npz file of numbers, as np.savez writes them"
+        ) from None
 
 
 def _stack(array: Array, shape: tuple[int, ...]) -> Array | None:

@@ -55,7 +55,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "whole.npz", x=np.zeros((1, 3, 4), np.float32))
     damaged = bytearray((tmp_path / "whole.npz").read_bytes())
     damaged[damaged.index(b".npy") + 4 + damaged[28]] = 0xFF  # no kind of deflated block
-    for content in (b"", b"PK\3\4 and no more", damaged):
+    for content in (b"", b"1 2 3", b"PK\3\4 and no more", damaged):
         (tmp_path / "c.npz").write_bytes(content)
-        with pytest.raises(CompileError, match=r"not a readable \.npz file"):
+        with pytest.raises(CompileError, match=r"not a readable \.npz file") as caught:
             read_calibration(tmp_path / "c.npz", _net())
+        assert "pickle" not in str(caught.value)
+    with pytest.raises(CompileError, match=r"absent\.npz: no such file$"):
+        read_calibration(tmp_path / "absent.npz", _net())
+    with pytest.raises(CompileError, match="Is a directory"):
+        read_calibration(tmp_path, _net())
