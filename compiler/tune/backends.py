@@ -18,7 +18,7 @@ from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.program import cost
 from coexec.compiler.tune.cache import Tuning
 from coexec.compiler.tune.candidates import sparse_operands
-from coexec.compiler.tune.choice import Candidate, Choice
+from coexec.compiler.tune.choice import FOREIGN, NATIVE, Candidate, Choice
 from coexec.compiler.tune.effort import Effort
 from coexec.compiler.tune.foreign import Span, handed_over, profiled_us, reasons
 from coexec.compiler.tune.key import graph_key, layer_key
@@ -27,7 +27,6 @@ from coexec.compiler.tune.spans import cheapest_spans, crossing_us
 from coexec.compiler.tune.trial import disagreement, generated
 from coexec.kernels.program.errors import RunError
 
-NATIVE, FOREIGN = "native", "onnxruntime"
 # ONNX Runtime's part can be neither shared between models nor preempted, so it must be worth it.
 _MARGIN = 0.02
 # Whole networks amplify what single layers differ by.

@@ -166,13 +166,37 @@ def _bytes(path: Path) -> bytes:
 def _parsed(path: Path, data: bytes) -> dict[str, Choice]:
     try:
         facts = json.loads(data)
-        made_by = {name: facts[name] for name in _MADE_BY}
-        entries = {str(key): Choice.from_json(row) for key, row in facts["choices"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CompileError(f"{path}: damaged, or no tuning file ({error!r})") from error
-    if made_by != identity():
-        raise CompileError(f"{path}: measured on {_words(made_by)}; this is {_words(identity())}")
-    return entries
+    except (ValueError, RecursionError):
+        raise _damaged(path, "it is not JSON") from None
+    if not isinstance(facts, dict):
+        raise _damaged(path, "it is JSON, but not an object")
+    if absent := [name for name in (*_MADE_BY, "choices") if name not in facts]:
+        raise _damaged(path, f"it has no {', '.join(absent)}")
+    made_by, own = {name: facts[name] for name in _MADE_BY}, identity()
+    if made_by["format"] != own["format"]:
+        raise CompileError(
+            f"{path}: is of format {made_by['format']!r}; this version reads {own['format']}"
+        )
+    if made_by != own:
+        raise CompileError(f"{path}: measured on {_words(made_by)}; this is {_words(own)}")
+    if not isinstance(facts["choices"], dict):
+        raise _damaged(path, "its choices are not an object")
+    return {key: _choice(path, key, row) for key, row in facts["choices"].items()}
+
+
+def _choice(path: Path, key: str, row: Any) -> Choice:
+    try:
+        return Choice.from_json(row)
+    except KeyError as error:
+        raise _damaged(path, f"its choice {key} has no {error.args[0]}") from None
+    except ValueError as error:
+        raise _damaged(path, f"its choice {key}: {error}") from None
+    except TypeError:
+        raise _damaged(path, f"its choice {key} has not the form of one") from None
+
+
+def _damaged(path: Path, why: str) -> CompileError:
+    return CompileError(f"{path}: damaged, or no tuning file: {why}")
 
 
 def _words(made_by: Mapping[str, Any]) -> str:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from coexec.kernels.program.validate import LAYOUTS
+
+NATIVE, FOREIGN = "native", "onnxruntime"
+_LAYOUT = f"({'|'.join(LAYOUTS)})"
+# What Candidate.name may be; FOREIGN may say which layers, as begin:end.
+_NAME = re.compile(
+    rf"{_LAYOUT}|\w+={_LAYOUT}( \w+={_LAYOUT})*|{NATIVE}|{FOREIGN}( \d+:\d+)*", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,11 @@ class Choice:
             Candidate(str(name), float(work), float(us), str(note))
             for name, work, us, note in facts["candidates"]
         ]
+        for row in rows:
+            if not _NAME.fullmatch(row.name):
+                raise ValueError(f"{row.name!r} is no way to run a layer")
+            if not all(math.isfinite(x) and x >= 0 for x in (row.work, row.measured_us)):
+                raise ValueError(f"{row.name!r} has the work or time of none")
         choice = cls(rows, str(facts["taken"]), str(facts["mode"]))
         if choice.taken not in {row.name for row in rows}:
             raise ValueError(f"{choice.taken!r} is none of the candidates")

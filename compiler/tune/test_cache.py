@@ -112,6 +112,31 @@ def test_import_of_another_machines_file_is_refused(tmp_path: Path) -> None:
         Tuning(tmp_path).take(exported)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ('"csr"', '"foo"', "its choice k: 'foo' is no way to run a layer"),
+        ('"csr"', '"onnxruntime 1:"', "no way to run a layer"),
+        ("12.5", "NaN", "its choice k: 'bcr' has the work or time of none"),
+        ('"candidates": [', '"candidates": 7, "rest": [', "its choice k has not the form of one"),
+        ('"mode"', '"mood"', "its choice k has no mode"),
+        ('"format": 1', '"format": 2', "is of format 2; this version reads 1"),
+        ('"format"', '"formal"', "damaged, or no tuning file: it has no format"),
+        ("{", "\x93NUMPY{", "damaged, or no tuning file: it is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_an_imported_file_is_told(
+    tmp_path: Path, before: str, after: str, why: str
+) -> None:
+    exported = tmp_path / "exported.json"
+    _filled(tmp_path / "here").export(exported)
+    exported.write_text(exported.read_text().replace(before, after, 1))
+    there = Tuning(tmp_path / "there")
+    with pytest.raises(CompileError, match=why):
+        there.take(exported)
+    assert len(there) == 0
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CompileError, match="cannot be written"):
