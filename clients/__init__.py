@@ -9,6 +9,7 @@ from .calls import ModelMetadata, ModelState, Result, TensorInfo
 from .client import Client
 from .errors import (
     AlreadyExistsError,
+    ArgumentError,
     CancelledCallError,
     CoexecError,
     DeadlineError,
@@ -23,6 +24,7 @@ from .errors import (
 
 __all__ = [
     "AlreadyExistsError",
+    "ArgumentError",
     "AsyncClient",
     "CancelledCallError",
     "Client",

@@ -12,16 +12,19 @@ import grpc.aio
 from coexec.protos import coexec_pb2, coexec_pb2_grpc, engine_pb2, inference_pb2, model_config_pb2
 from coexec.protos.inference_pb2_grpc import GRPCInferenceServiceStub
 
+from .arguments import version_text
 from .base import (
     CHANNEL_OPTIONS,
     ClientBase,
     Inputs,
     Model,
+    Version,
     load_request,
     make_call,
     pairs,
     register_request,
     states_from,
+    timeline_request,
     unregister_requests,
     watch_request,
 )
@@ -86,7 +89,7 @@ class AsyncClient(ClientBase):
         model: str,
         inputs: Inputs,
         *,
-        version: str = "",
+        version: Version = "",
         outputs: Sequence[str] | None = None,
         timeout_s: float | None = None,
         deadline_us: int | None = None,
@@ -94,7 +97,7 @@ class AsyncClient(ClientBase):
         request_id: str = "",
     ) -> Result:
         """Run one model; see Client.infer."""
-        models = [(model, version)]
+        models = pairs([(model, version)])
         call = await self._call(models, inputs, outputs, deadline_us, priority, request_id)
 
         async def send(region: Region | None, layout: Layout) -> Result:
@@ -131,12 +134,13 @@ class AsyncClient(ClientBase):
         model: str,
         inputs: AsyncIterable[Inputs],
         *,
-        version: str = "",
+        version: Version = "",
         outputs: Sequence[str] | None = None,
         deadline_us: int | None = None,
         priority: int = 0,
     ) -> AsyncIterator[Result | CoexecError]:
         """Send inputs as they come and yield answers as they come; see Client.stream."""
+        models = pairs([(model, version)])
         lent: dict[str, tuple[Region | None, Layout]] = {}
         failures: list[Exception] = []
 
@@ -145,7 +149,7 @@ class AsyncClient(ClientBase):
             try:
                 async for item in inputs:
                     call = await self._call(
-                        [(model, version)], item, outputs, deadline_us, priority, str(number)
+                        models, item, outputs, deadline_us, priority, str(number)
                     )
                     region, layout = await self._lease(call)
                     lent[call.request_id] = region, layout
@@ -178,12 +182,12 @@ class AsyncClient(ClientBase):
         except UnavailableError:
             return False
 
-    async def ready(self, model: str | None = None, version: str = "") -> bool:
+    async def ready(self, model: str | None = None, version: Version = "") -> bool:
         """Whether the daemon, or a model, takes requests."""
         if model is None:
             request = inference_pb2.ServerReadyRequest()
             return bool((await self._rpc(self._stub.ServerReady, request)).ready)
-        asked = inference_pb2.ModelReadyRequest(name=model, version=version)
+        asked = inference_pb2.ModelReadyRequest(name=model, version=version_text(version))
         return bool((await self._rpc(self._stub.ModelReady, asked)).ready)
 
     async def models(self) -> list[ModelState]:
@@ -215,24 +219,24 @@ class AsyncClient(ClientBase):
         request = inference_pb2.RepositoryModelUnloadRequest(model_name=name)
         await self._rpc(self._stub.RepositoryModelUnload, request)
 
-    async def metadata(self, model: str, version: str = "") -> ModelMetadata:
+    async def metadata(self, model: str, version: Version = "") -> ModelMetadata:
         """What a model takes and gives."""
-        request = inference_pb2.ModelMetadataRequest(name=model, version=version)
+        request = inference_pb2.ModelMetadataRequest(name=model, version=version_text(version))
         return metadata_from(await self._rpc(self._stub.ModelMetadata, request))
 
-    async def config(self, model: str, version: str = "") -> model_config_pb2.ModelConfig:
+    async def config(self, model: str, version: Version = "") -> model_config_pb2.ModelConfig:
         """A model's configuration."""
-        request = inference_pb2.ModelConfigRequest(name=model, version=version)
+        request = inference_pb2.ModelConfigRequest(name=model, version=version_text(version))
         config: model_config_pb2.ModelConfig = (
             await self._rpc(self._stub.ModelConfig, request)
         ).config
         return config
 
     async def statistics(
-        self, model: str = "", version: str = ""
+        self, model: str = "", version: Version = ""
     ) -> list[inference_pb2.ModelStatistics]:
         """Counts and durations since the start, of one model or of all."""
-        request = inference_pb2.ModelStatisticsRequest(name=model, version=version)
+        request = inference_pb2.ModelStatisticsRequest(name=model, version=version_text(version))
         return list((await self._rpc(self._stub.ModelStatistics, request)).model_stats)
 
     async def watch_statistics(self, period_s: float = 1.0) -> AsyncIterator[coexec_pb2.Statistics]:
@@ -259,7 +263,7 @@ class AsyncClient(ClientBase):
 
     async def timeline(self, window_s: float = 0.0) -> engine_pb2.TimelineWindow:
         """Every step of the last `window_s` seconds; 0: all that is kept."""
-        request = coexec_pb2.TimelineRequest(window_us=round(window_s * 1e6))
+        request = timeline_request(window_s)
         window: engine_pb2.TimelineWindow = await self._rpc(self._coexec.Timeline, request)
         return window
 

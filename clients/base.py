@@ -7,6 +7,17 @@ import grpc
 from coexec.protos import coexec_pb2, inference_pb2
 
 from .addresses import default_address, is_same_machine
+from .arguments import (
+    INT64_MAX,
+    UINT64_MAX,
+    file_contents,
+    json_config,
+    output_names,
+    seconds,
+    text,
+    version_text,
+    whole,
+)
 from .calls import (
     MESSAGE_ONLY,
     Call,
@@ -20,14 +31,16 @@ from .calls import (
     result_from,
 )
 from .codec import Array
-from .errors import CoexecError, UnavailableError, error_for
+from .errors import ArgumentError, CoexecError, UnavailableError, error_for
 from .regions import Region, RegionPool
 
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
 )
-Model = str | tuple[str, str]  # a name, or a name and a version
+_UINT32_MAX = 2**32 - 1
+Version = str | int  # "" is the newest
+Model = str | tuple[str, Version]  # a name, or a name and a version
 Inputs = Mapping[str, Array] | Array
 
 
@@ -87,11 +100,18 @@ class ClientBase:
 def pairs(models: Sequence[Model]) -> list[tuple[str, str]]:
     """Models as pairs of name and version.
 
-    Raises ValueError where there is none.
+    Raises ArgumentError where there is none, or one is no such pair.
     """
     if not models:
-        raise ValueError("name at least one model")
-    return [(model, "") if isinstance(model, str) else model for model in models]
+        raise ArgumentError("models is empty; name at least one model")
+    if isinstance(models, str):
+        raise ArgumentError(f"models is {models!r}; it must be a list of names")
+    return [_pair(model) for model in models]
+
+
+def _pair(model: Model) -> tuple[str, str]:
+    name, version = model if isinstance(model, tuple) and len(model) == 2 else (model, "")
+    return text("model", name), version_text(version)
 
 
 def make_call(
@@ -103,8 +123,15 @@ def make_call(
     priority: int,
     request_id: str,
 ) -> Call:
-    """The call to `models`, of which the metadata are `known` or None."""
-    wanted = None if outputs is None else tuple(outputs)
+    """The call to `models`, of which the metadata are `known` or None.
+
+    Raises ArgumentError for what cannot be sent.
+    """
+    wanted = output_names(outputs)
+    if deadline_us is not None:
+        deadline_us = whole("deadline_us", deadline_us, INT64_MAX)
+    priority = whole("priority", priority, UINT64_MAX)
+    text("request_id", request_id)
     targets = tuple(
         Target(name, version, wanted, metadata)
         for (name, version), metadata in zip(models, known, strict=True)
@@ -115,13 +142,17 @@ def make_call(
 def load_request(
     name: str, config: str | None, files: Mapping[str, bytes] | None
 ) -> inference_pb2.RepositoryModelLoadRequest:
-    """The message that loads `name`, from `files` where given."""
-    request = inference_pb2.RepositoryModelLoadRequest(model_name=name)
-    if files and config is None:
+    """The message that loads `name`, from `files` where given.
+
+    Raises ArgumentError for what cannot be sent.
+    """
+    request = inference_pb2.RepositoryModelLoadRequest(model_name=text("name", name))
+    given, config = file_contents(files), json_config(config)
+    if given and config is None:
         config = "{}"  # the protocol takes files only with a configuration
     if config is not None:
         request.parameters["config"].string_param = config
-    for path, content in (files or {}).items():
+    for path, content in given.items():
         request.parameters[f"file:{path}"].bytes_param = content
     return request
 
@@ -149,4 +180,11 @@ def unregister_requests(
 
 def watch_request(period_s: float) -> coexec_pb2.WatchStatisticsRequest:
     """The message that asks for statistics every `period_s` seconds."""
-    return coexec_pb2.WatchStatisticsRequest(period_ms=max(1, round(period_s * 1000)))
+    period_ms = round(seconds("period_s", period_s) * 1000)
+    return coexec_pb2.WatchStatisticsRequest(period_ms=min(max(1, period_ms), _UINT32_MAX))
+
+
+def timeline_request(window_s: float) -> coexec_pb2.TimelineRequest:
+    """The message that asks for the last `window_s` seconds; 0: all that is kept."""
+    window_us = round(seconds("window_s", window_s) * 1e6)
+    return coexec_pb2.TimelineRequest(window_us=min(window_us, UINT64_MAX))

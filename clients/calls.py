@@ -11,6 +11,7 @@ from coexec.protos import coexec_pb2, inference_pb2
 
 from .codec import Array, datatype_of, decode, encode, encode_into, item_bytes
 from .errors import (
+    ArgumentError,
     CoexecError,
     InvalidInputError,
     NotFoundError,
@@ -327,15 +328,31 @@ def named_inputs(
 ) -> dict[str, Array]:
     """Inputs by name. A bare array is the input of a model that has only one.
 
-    Raises ValueError where the model has several.
+    Raises ArgumentError where the model has several, and for what is no array.
     """
     if isinstance(inputs, Mapping):
-        return {name: np.asarray(array) for name, array in inputs.items()}
+        return {name: _array(name, array) for name, array in inputs.items()}
     assert metadata is not None
     if len(metadata.inputs) != 1:
         names = ", ".join(info.name for info in metadata.inputs)
-        raise ValueError(f"{metadata.name} takes {names}: give a mapping of names to arrays")
-    return {metadata.inputs[0].name: np.asarray(inputs)}
+        raise ArgumentError(f"{metadata.name} takes {names}: give a mapping of names to arrays")
+    return {metadata.inputs[0].name: _array(metadata.inputs[0].name, inputs)}
+
+
+def _array(name: str, given: object) -> Array:
+    """Raises ArgumentError for what is no array that can be sent."""
+    if not isinstance(name, str):
+        raise ArgumentError(f"inputs has the key {name!r}; its keys must be the inputs' names")
+    if given is None:
+        raise ArgumentError(f"input '{name}' is None; give an array")
+    try:
+        array = np.asarray(given)
+        datatype_of(array)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"input '{name}': {error}") from None
+    if array.dtype.kind == "O" and not all(isinstance(i, str | bytes) for i in array.ravel()):
+        raise ArgumentError(f"input '{name}' is an array of objects; only bytes and str can be")
+    return array
 
 
 def is_region_failure(error: CoexecError) -> bool:

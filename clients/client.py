@@ -11,16 +11,19 @@ import grpc
 from coexec.protos import coexec_pb2, coexec_pb2_grpc, engine_pb2, inference_pb2, model_config_pb2
 from coexec.protos.inference_pb2_grpc import GRPCInferenceServiceStub
 
+from .arguments import version_text
 from .base import (
     CHANNEL_OPTIONS,
     ClientBase,
     Inputs,
     Model,
+    Version,
     load_request,
     make_call,
     pairs,
     register_request,
     states_from,
+    timeline_request,
     unregister_requests,
     watch_request,
 )
@@ -87,7 +90,7 @@ class Client(ClientBase):
         model: str,
         inputs: Inputs,
         *,
-        version: str = "",
+        version: Version = "",
         outputs: Sequence[str] | None = None,
         timeout_s: float | None = None,
         deadline_us: int | None = None,
@@ -101,7 +104,7 @@ class Client(ClientBase):
         having; the daemon refuses what it cannot do in time. priority: 1 is the highest, 0 the
         default.
         """
-        models = [(model, version)]
+        models = pairs([(model, version)])
         call = self._call(models, inputs, outputs, deadline_us, priority, request_id)
 
         def send(region: Region | None, layout: Layout) -> Result:
@@ -140,7 +143,7 @@ class Client(ClientBase):
         model: str,
         inputs: Iterable[Inputs],
         *,
-        version: str = "",
+        version: Version = "",
         outputs: Sequence[str] | None = None,
         deadline_us: int | None = None,
         priority: int = 0,
@@ -150,15 +153,14 @@ class Client(ClientBase):
         The n-th input (from 0) has request id `str(n)`. One that fails yields its error, and the
         stream goes on. Raises CoexecError when the stream itself breaks.
         """
+        models = pairs([(model, version)])
         lent: dict[str, tuple[Region | None, Layout]] = {}
         failures: list[Exception] = []
 
         def requests() -> Iterator[inference_pb2.ModelInferRequest]:
             try:
                 for number, item in enumerate(inputs):
-                    call = self._call(
-                        [(model, version)], item, outputs, deadline_us, priority, str(number)
-                    )
+                    call = self._call(models, item, outputs, deadline_us, priority, str(number))
                     region, layout = self._lease(call)
                     lent[call.request_id] = region, layout
                     yield infer_request(call, region, layout)
@@ -187,12 +189,12 @@ class Client(ClientBase):
         except UnavailableError:
             return False
 
-    def ready(self, model: str | None = None, version: str = "") -> bool:
+    def ready(self, model: str | None = None, version: Version = "") -> bool:
         """Whether the daemon, or a model, takes requests."""
         if model is None:
             request = inference_pb2.ServerReadyRequest()
             return bool(self._rpc(self._stub.ServerReady, request).ready)
-        asked = inference_pb2.ModelReadyRequest(name=model, version=version)
+        asked = inference_pb2.ModelReadyRequest(name=model, version=version_text(version))
         return bool(self._rpc(self._stub.ModelReady, asked).ready)
 
     def models(self) -> list[ModelState]:
@@ -222,20 +224,22 @@ class Client(ClientBase):
         request = inference_pb2.RepositoryModelUnloadRequest(model_name=name)
         self._rpc(self._stub.RepositoryModelUnload, request)
 
-    def metadata(self, model: str, version: str = "") -> ModelMetadata:
+    def metadata(self, model: str, version: Version = "") -> ModelMetadata:
         """What a model takes and gives."""
-        request = inference_pb2.ModelMetadataRequest(name=model, version=version)
+        request = inference_pb2.ModelMetadataRequest(name=model, version=version_text(version))
         return metadata_from(self._rpc(self._stub.ModelMetadata, request))
 
-    def config(self, model: str, version: str = "") -> model_config_pb2.ModelConfig:
+    def config(self, model: str, version: Version = "") -> model_config_pb2.ModelConfig:
         """A model's configuration."""
-        request = inference_pb2.ModelConfigRequest(name=model, version=version)
+        request = inference_pb2.ModelConfigRequest(name=model, version=version_text(version))
         config: model_config_pb2.ModelConfig = self._rpc(self._stub.ModelConfig, request).config
         return config
 
-    def statistics(self, model: str = "", version: str = "") -> list[inference_pb2.ModelStatistics]:
+    def statistics(
+        self, model: str = "", version: Version = ""
+    ) -> list[inference_pb2.ModelStatistics]:
         """Counts and durations since the start, of one model or of all."""
-        request = inference_pb2.ModelStatisticsRequest(name=model, version=version)
+        request = inference_pb2.ModelStatisticsRequest(name=model, version=version_text(version))
         return list(self._rpc(self._stub.ModelStatistics, request).model_stats)
 
     def watch_statistics(self, period_s: float = 1.0) -> Iterator[coexec_pb2.Statistics]:
@@ -261,7 +265,7 @@ class Client(ClientBase):
 
     def timeline(self, window_s: float = 0.0) -> engine_pb2.TimelineWindow:
         """Every step of the last `window_s` seconds; 0: all that is kept."""
-        request = coexec_pb2.TimelineRequest(window_us=round(window_s * 1e6))
+        request = timeline_request(window_s)
         window: engine_pb2.TimelineWindow = self._rpc(self._coexec.Timeline, request)
         return window
 

@@ -33,6 +33,10 @@ class InvalidInputError(CoexecError):
     code = grpc.StatusCode.INVALID_ARGUMENT
 
 
+class ArgumentError(InvalidInputError, ValueError):
+    """An argument that cannot be sent; the message names it and says what fits."""
+
+
 class DeadlineError(CoexecError):
     """The deadline passed, or the daemon refused at once what it could not finish by then."""
 

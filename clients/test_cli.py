@@ -73,7 +73,9 @@ def test_inputs_of_an_npz_file(
     assert "has no array named 'x'; it has y, z" in capsys.readouterr().err
     files[0].write_text("1 2 3")
     assert _run("infer", "double", "--input", f"x={files[0]}", "--address", fake[1]) == 1
-    assert "alone.npz: no readable .npy or .npz file" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "alone.npz: no readable .npy or .npz file" in told
+    assert "pickle" not in told
     np.savez_compressed(files[0], image=x)
     damaged = bytearray(files[0].read_bytes())
     damaged[damaged.index(b".npy") + 4 + damaged[28]] = 0xFF  # no kind of deflated block
@@ -97,7 +99,7 @@ def test_infer_several_at_random(fake: Fake, capsys: pytest.CaptureFixture[str])
         (["double", "--input", "q=random"], "no input is called q; there are x"),
         (
             ["double", "--input", "x=/absent.npy"],
-            "x=/absent.npy: No such file or directory; write NAME=FILE",
+            "x=/absent.npy: no such file; write NAME=FILE",
         ),
         (["absent"], "model 'absent' is not known"),
     ],
@@ -147,6 +149,14 @@ def test_timeline_is_a_trace(
     assert [event["args"]["name"] for event in events[:2]] == ["cpu0", "cpu1"]
     assert [event["tid"] for event in events[2:]] == [1, 0]
     assert events[2]["dur"] == 250_000
+
+
+def test_a_window_before_now_is_refused(
+    fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.json"
+    assert _run("timeline", "-o", str(path), "--window", "-1", "--address", fake[1]) == 1
+    assert "window_s is -1.0; it must be 0 or more seconds" in capsys.readouterr().err
 
 
 def test_every_command_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from coexec.clients import (
+    ArgumentError,
     AsyncClient,
     Client,
     CoexecError,
@@ -219,6 +220,48 @@ def test_unknown_models_odd_answers_and_absent_daemons(fake: Fake, tmp_path: Pat
             UnavailableError, match=r"nobody.sock \(No such file or directory\); start one with"
         ):
             client.infer("double", {"x": _ramp()})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"version": 1.5}, "version is 1.5; it must be a whole number or its digits"),
+        ({"inputs": None}, "input 'x' is None; give an array"),
+        ({"inputs": {"x": None}}, "input 'x' is None; give an array"),
+        ({"inputs": {"x": [[1], [2, 3]]}}, "input 'x': .*inhomogeneous"),
+        ({"inputs": {"x": [1, "a", None]}}, "only bytes and str"),
+        ({"inputs": {"x": np.zeros(2, np.complex64)}}, "input 'x': an array of complex64"),
+        ({"deadline_us": 1.5}, "deadline_us is 1.5; it must be a whole number from 0"),
+        ({"priority": -1}, "priority is -1; it must be a whole number from 0"),
+        ({"outputs": "yz"}, "outputs is 'yz'; it must be a list of names"),
+        ({"request_id": 7}, "request_id is 7; it must be a str"),
+        ({"model": 7}, "model is 7; it must be a str"),
+    ],
+)
+async def test_arguments_that_cannot_be_sent(
+    fake: Fake, arguments: dict[str, Any], message: str
+) -> None:
+    given = {"model": "double", "inputs": _ramp(2), **arguments}
+    with Client(fake[1]) as client, pytest.raises(ArgumentError, match=message) as caught:
+        client.infer(**given)
+    assert isinstance(caught.value, CoexecError)
+    async with AsyncClient(fake[1]) as client_:
+        with pytest.raises(ArgumentError, match=message):
+            await client_.infer(**given)
+
+
+def test_other_arguments_and_versions_as_numbers(fake: Fake) -> None:
+    bad: Any = {"max_batch_size": 8}
+    with Client(fake[1]) as client:
+        with pytest.raises(ArgumentError, match="config is a dict; it must be JSON as a str"):
+            client.load("double", config=bad)
+        with pytest.raises(ArgumentError, match=r"files\['1/model.onnx'\] is a dict; it must be b"):
+            client.load("double", files={"1/model.onnx": bad})
+        with pytest.raises(ArgumentError, match="window_s is -1; it must be 0 or more seconds"):
+            client.timeline(-1)
+        assert client.infer("double", {"x": _ramp(2)}, version=3).version == "3"
+        assert "double/3" in client.infer_many([("double", 3)], {"x": _ramp(2)})
+        assert client.metadata("double", 1).name == "double"
 
 
 def test_the_daemon_and_its_models(fake: Fake) -> None:
