@@ -72,10 +72,12 @@ def _checked(name: str, config: config_pb.ModelConfig) -> config_pb.ModelConfig:
     if config.max_batch_size < 0:
         raise invalid(f"failed to load '{name}': max_batch_size is {config.max_batch_size}")
     for key in sorted(config.parameters.keys() - set(_PARAMETERS)):
-        raise invalid(
-            f"failed to load '{name}': parameter '{key}' is not known"
-            f"{did_you_mean(key, _PARAMETERS)}; known are {', '.join(_PARAMETERS)}"
-        )
+        # Parameters of other servers may stand beside ours; what looks like ours misspelt may not.
+        if near := did_you_mean(key, _PARAMETERS):
+            raise invalid(
+                f"failed to load '{name}': parameter '{key}' is not known{near}; known are "
+                f"{', '.join(_PARAMETERS)}"
+            )
     return config
 
 

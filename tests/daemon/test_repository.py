@@ -184,7 +184,7 @@ def test_a_model_sent_with_the_request(
     caller: triton.InferenceServerClient, tmp_path: Path
 ) -> None:
     model = networks.mlp(tmp_path / "sent.onnx", "n").read_bytes()
-    config = json.dumps({"maxBatchSize": 8, "parameters": {"prune": {}}})
+    config = json.dumps({"maxBatchSize": 8, "parameters": {"mine": {"stringValue": "x"}}})
     caller.load_model("sent", config=config, files={"file:3/model.onnx": model})
     result = caller.infer("sent", [tensor("x", X8)])
     assert result.get_response().model_version == "3"
