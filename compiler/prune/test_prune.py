@@ -130,10 +130,10 @@ def test_recurrent_weights_and_layouts_afterwards() -> None:
     y = b.ops("GRU", x, b.weight(1, 192, 64), b.weight(1, 192, 64), hidden_size=64,
               direction="forward", linear_before_reset=1)[0]  # fmt: skip
     graph = b.graph(y)
-    report = prune(graph, [parse_rule("bcr=0.9")])
+    report = prune(graph, [parse_rule("bcr=0.9@16x64")])
     assert [w.operand for w in report.weights] == ["w", "r"]
     assert report.density == pytest.approx(0.1, abs=0.01)
-    again = prune(graph, [parse_rule(f"{str(report.weights[1]).partition(':')[0]}:bcr=0.95")])
+    again = prune(graph, [parse_rule(f"{str(report.weights[1]).partition(':')[0]}:bcr=0.95@16x64")])
     assert [w.note for w in again.weights] == ["no rule names it", ""]
     run_passes(graph, (*LAYOUTS, *FINISH))
     verify(graph, "imported")
