@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/backward_team.h"
 #include "kernels/base/check.h"
 #include "kernels/base/i8_scale.h"
 #include "kernels/conv/i8.h"
@@ -15,6 +16,7 @@
 namespace coexec::kernels {
 namespace {
 
+using check::BackwardTeam;
 using check::RandomFloats;
 using check::RandomInt;
 using check::RandomInts;
@@ -161,19 +163,6 @@ float ExpectedAt(const Problem& p, const Data& data, int64_t n, int64_t m, int64
   if (p.residual) y += data.residual[static_cast<size_t>(at)];
   return p.relu ? std::fmax(y, 0.0f) : y;
 }
-
-// In turn, in reverse.
-class BackwardTeam final : public Team {
- public:
-  explicit BackwardTeam(int size) : size_(size) {}
-  int size() const override { return size_; }
-  void Run(int parts, FunctionRef<void(int)> body) override {
-    for (int part = parts - 1; part >= 0; --part) body(part);
-  }
-
- private:
-  int size_;
-};
 
 template <typename T>
 const std::byte* Bytes(const T* values) {

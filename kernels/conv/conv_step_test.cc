@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/backward_team.h"
 #include "kernels/base/buffer.h"
 #include "kernels/base/check.h"
 #include "kernels/program/registry.h"
@@ -13,22 +14,10 @@
 namespace coexec::kernels {
 namespace {
 
+using check::BackwardTeam;
 using check::RandomFloats;
 using check::RandomInt;
 using Dims = std::vector<int64_t>;
-
-// Runs the parts of a step in reverse order, in turn, as a team of `size` might.
-class BackwardTeam final : public Team {
- public:
-  explicit BackwardTeam(int size) : size_(size) {}
-  int size() const override { return size_; }
-  void Run(int parts, FunctionRef<void(int)> body) override {
-    for (int part = parts - 1; part >= 0; --part) body(part);
-  }
-
- private:
-  int size_;
-};
 
 int64_t Product(const Dims& dims) {
   int64_t product = 1;

@@ -10,12 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/backward_team.h"
 #include "kernels/base/check.h"
 #include "kernels/conv/conv_step.h"
 
 namespace coexec::kernels {
 namespace {
 
+using check::BackwardTeam;
 using check::RandomFloats;
 using check::RandomInt;
 using Dims = std::vector<int64_t>;
@@ -118,19 +120,6 @@ void TestOutput(const WinogradVariant& variant, WinogradTile tile, int64_t colum
         variant.name, tile.step, tile.taps, static_cast<long long>(args.out_rows),
         static_cast<long long>(args.out_columns));
 }
-
-// Runs the parts of a step in reverse order, in turn, as a team of `size` might.
-class BackwardTeam final : public Team {
- public:
-  explicit BackwardTeam(int size) : size_(size) {}
-  int size() const override { return size_; }
-  void Run(int parts, FunctionRef<void(int)> body) override {
-    for (int part = parts - 1; part >= 0; --part) body(part);
-  }
-
- private:
-  int size_;
-};
 
 struct Problem {
   Dims x, w, y, pads;

@@ -1,6 +1,7 @@
 // Built with AVX2 and FMA. See x86_avx512.cc for the include rule.
 #include <immintrin.h>
 
+#include "kernels/base/quantize_avx2.inc"
 #include "kernels/base/vector_avx2.inc"
 #include "kernels/gemm/finish.inc"
 #include "kernels/gemm/i8_args.h"
@@ -71,22 +72,7 @@ void gemm_i8_dense_avx2(const GemmI8Args& a) {
 
 void quantize_i16_avx2(const float* x, int64_t count, float inverse_scale, float zero,
                        std::byte* q) {
-  const vec::F inverse = vec::Set(inverse_scale);
-  const vec::F least = vec::Set(-zero), most = vec::Set(255.0f - zero);
-  auto* to = (int16_t*)q;
-  const auto whole = [&](vec::F from) {
-    return vec::ToInt(vec::Rint(vec::MinRaw(vec::MaxRaw(from * inverse, least), most)));
-  };
-  int64_t i = 0;
-  for (; i + vec::kLanes <= count; i += vec::kLanes) {
-    const auto wide = (__m256i)whole(vec::Load(x + i));
-    const __m128i narrow =
-        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-    _mm_storeu_si128((__m128i*)(to + i), narrow);
-  }
-  if (i == count) return;
-  const vec::I rest = whole(vec::LoadPart(x + i, static_cast<int>(count - i)));
-  for (int64_t lane = 0; i + lane < count; ++lane) to[i + lane] = static_cast<int16_t>(rest[lane]);
+  QuantizeI16(x, count, inverse_scale, -zero, 255.0f - zero, (int16_t*)q);
 }
 
 }  // namespace coexec::kernels

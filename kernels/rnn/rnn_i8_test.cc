@@ -6,12 +6,14 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/base/backward_team.h"
 #include "kernels/base/check.h"
 #include "kernels/rnn/i8.h"
 
 namespace coexec::kernels {
 namespace {
 
+using check::BackwardTeam;
 using check::RandomFloats;
 using check::RandomInt;
 using check::RandomInts;
@@ -60,19 +62,6 @@ void TestQuantize(const RnnI8Variant& variant, int64_t count) {
   RnnI8Variants().back().quantize(x.get(), count, s.inverse, s.low, s.high, want.data());
   CHECK(got == want, "%s count %lld", variant.name, static_cast<long long>(count));
 }
-
-// In turn, in reverse.
-class BackwardTeam final : public Team {
- public:
-  explicit BackwardTeam(int size) : size_(size) {}
-  int size() const override { return size_; }
-  void Run(int parts, FunctionRef<void(int)> body) override {
-    for (int part = parts - 1; part >= 0; --part) body(part);
-  }
-
- private:
-  int size_;
-};
 
 // Rows [begin, begin + features) of a state's weight.
 void TestProduct(int64_t rows, int64_t begin, int64_t features, int64_t inputs) {

@@ -1,4 +1,5 @@
 // Built with AVX2 and FMA. See x86_avx512.cc for the include rule.
+#include "kernels/base/quantize_avx2.inc"
 #include "kernels/base/vector_avx2.inc"
 #include "kernels/rnn/i8_args.h"
 
@@ -79,20 +80,7 @@ void rnn_i8_dense_avx2(const RnnI8Args& a) {
 
 void rnn_quantize_i16_avx2(const float* x, int64_t count, float inverse_scale, float low,
                            float high, int16_t* q) {
-  const vec::F inverse = vec::Set(inverse_scale), least = vec::Set(low), most = vec::Set(high);
-  const auto whole = [&](vec::F from) {
-    return vec::ToInt(vec::Rint(vec::MinRaw(vec::MaxRaw(from * inverse, least), most)));
-  };
-  int64_t i = 0;
-  for (; i + vec::kLanes <= count; i += vec::kLanes) {
-    const auto wide = (__m256i)whole(vec::Load(x + i));
-    const __m128i narrow =
-        _mm_packs_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
-    _mm_storeu_si128((__m128i*)(q + i), narrow);
-  }
-  if (i == count) return;
-  const vec::I rest = whole(vec::LoadPart(x + i, (int)(count - i)));
-  for (int64_t lane = 0; i + lane < count; ++lane) q[i + lane] = (int16_t)rest[lane];
+  QuantizeI16(x, count, inverse_scale, low, high, q);
 }
 
 }  // namespace coexec::kernels
