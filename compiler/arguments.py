@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from coexec.compiler.onnx_import import Shape
 from coexec.compiler.prune import parse_rule
 from coexec.compiler.tune import EFFORTS
 from coexec.compiler.tune.cache import default_folder
-from coexec.kernels._kernels import UnsupportedLayerError
+from coexec.kernels._kernels import UnsupportedLayerError, available_cores
 from coexec.kernels.program.errors import FormatError, RunError
 
 if TYPE_CHECKING:
@@ -45,6 +46,17 @@ def add_command(
 
     parser.set_defaults(run=guarded)
     return parser
+
+
+def parse_threads(text: str) -> int:
+    """Raises CompileError for what is no number of threads that can run at once here."""
+    most = len(available_cores())
+    if text.isdecimal() and 1 <= int(text) <= most:
+        return int(text)
+    raise CompileError(
+        f"{text!r} threads cannot be: this process may use {most} of the machine's "
+        f"{os.cpu_count()} cores; 1 to {most} fit"
+    )
 
 
 def add_shape_and_json(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from coexec.compiler.arguments import (
     add_tuning,
     add_tuning_dir,
     checked,
+    parse_threads,
 )
 from coexec.compiler.bench import Timing, bench
 from coexec.compiler.describe import describe
@@ -81,7 +82,9 @@ def register(subparsers: Subparsers) -> None:
         "coexec bench detect.onnx --threads 2 --against onnxruntime",
     )
     benching.add_argument("model", type=Path, metavar="MODEL", help=".onnx or .coexec")
-    benching.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    benching.add_argument(
+        "--threads", type=checked(parse_threads), default=1, metavar="N", help="default: 1"
+    )
     benching.add_argument(
         "--batch", type=int, metavar="N", help="the first dim of inputs where it is dynamic"
     )

@@ -9,6 +9,7 @@ import pytest
 
 from coexec.compiler.cli import register
 from coexec.compiler.onnx_import.conftest import OneNode
+from coexec.kernels._kernels import available_cores
 
 _RNG = np.random.default_rng(4)
 
@@ -92,12 +93,24 @@ def test_bench(
     assert facts["median_ms"] > 0
     assert facts["p99_ms"] >= facts["median_ms"]
     assert facts["ratio"] == pytest.approx(facts["onnxruntime_median_ms"] / facts["median_ms"])
-    assert _run("bench", model, "--against", "onnxruntime", "--threads", "2") == 0
+    threads = len(available_cores())
+    assert _run("bench", model, "--against", "onnxruntime", "--threads", str(threads)) == 0
     assert "ratio " in capsys.readouterr().out
     assert _run("compile", model) == 0
     assert _run("bench", model.with_suffix(".coexec")) == 0
     assert _run("bench", model.with_suffix(".coexec"), "--against", "onnxruntime") == 1
     assert "give the .onnx file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "999", "two"])
+def test_threads_that_this_machine_has_not(
+    model: Path, capsys: pytest.CaptureFixture[str], threads: str
+) -> None:
+    most = len(available_cores())
+    with pytest.raises(SystemExit):
+        _run("bench", model, f"--threads={threads}")
+    told = f"{threads!r} threads cannot be: this process may use {most} of the machine's "
+    assert told in capsys.readouterr().err
 
 
 def test_shapes_of_a_compiled_model_are_refused(

@@ -3,14 +3,13 @@ open."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from coexec.compiler.errors import CompileError
+from coexec.compiler.errors import CompileError, some_of
 from coexec.compiler.ir import Array, Graph, Layer, Value
 from coexec.compiler.ir.ops import BY_NAME
 from coexec.compiler.passes.weights import Weight, as_matrix
@@ -195,6 +194,5 @@ def _refuse_rules_without_layers(
         if other:
             what = f"names {other[0]}, which has no weight that sparse kernels take"
         else:
-            near = difflib.get_close_matches(rule.layers, prunable, 3, 0.3) or sorted(prunable)[:3]
-            what = f"names no layer; there are {', '.join(near) or 'none to prune'}"
+            what = f"names no layer; there are {some_of(prunable, rule.layers) or 'none to prune'}"
         raise CompileError(f"{graph.name}: --prune {str(rule)!r} {what}")

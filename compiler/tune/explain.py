@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from coexec.compiler.errors import CompileError
+from coexec.compiler.errors import CompileError, some_of
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.tune.choice import Candidate
 from coexec.protos import program_pb2
@@ -57,9 +56,8 @@ def why(program: program_pb2.Program, name: str) -> Why:
                 op, _, reason = rest.partition("): ")
                 return _why(program, layer, Why(inner, op, layer.name, reason))
     known = [layer.name for layer in program.layers]
-    near = difflib.get_close_matches(name, known, 3, 0.3) or known[:3]
     raise CompileError(
-        f"{program.name}: has no layer {name!r}; there are {', '.join(near)}; "
+        f"{program.name}: has no layer {name!r}; there are {some_of(known, name)}; "
         "`coexec inspect` lists them all"
     )
 

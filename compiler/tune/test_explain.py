@@ -55,5 +55,7 @@ def test_types_leave_onnx_runtime_out() -> None:
 
 
 def test_an_unknown_layer_lists_the_known() -> None:
-    with pytest.raises(CompileError, match="has no layer 'c'; there are conv; `coexec inspect`"):
+    with pytest.raises(
+        CompileError, match="has no layer 'c'; there are conv and 2 more; `coexec inspect`"
+    ):
         why(_PROGRAM, "c")
