@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from coexec.compiler.apart import Limits
+from coexec.compiler.errors import some_of
 from coexec.daemon.flights import Flights
 from coexec.daemon.inference import Inference
 from coexec.daemon.listen import Address, Tls, bind, parse_address
@@ -21,6 +22,7 @@ from coexec.daemon.metrics import Metrics, MetricsServer
 from coexec.daemon.regions import Regions
 from coexec.daemon.repository.cache import CompiledCache
 from coexec.daemon.repository.compiling import Compiler
+from coexec.daemon.repository.layout import model_folders
 from coexec.daemon.repository.repository import Repository
 from coexec.daemon.services import inference as inference_service
 from coexec.daemon.services.coexec import CoexecService
@@ -110,6 +112,8 @@ class Daemon:
         gc.freeze()  # what stays for good need not be looked through while requests wait
         await self._health.set_serving()
         _log.info("ready", models=len(self._repository.loaded()), listen=self._settings.listen)
+        if not self._repository.loaded():
+            _log.warning("no model is loaded", **_what_to_do(self._settings))
 
     async def _stop(self) -> None:
         """Finish what is in flight, for a bounded time."""
@@ -169,6 +173,22 @@ def _engine_options(settings: Settings) -> EngineOptions:
         quantum_us=settings.quantum_us,
         queue_len_max=settings.queue_len_max,
     )
+
+
+def _what_to_do(settings: Settings) -> dict[str, str]:
+    """Why no model is loaded, and how to load one."""
+    held = sorted(model_folders([Path(each) for each in settings.model_repository]))
+    where = ", ".join(settings.model_repository)
+    if held:
+        why = f"{where} holds {some_of(held)}, and none of it was to be loaded, or could be"
+        how = f"`coexec load {held[0]}`; `coexec models` says what is the matter with each"
+    elif where:
+        why = f"{where} holds no model; one lies in NAME/VERSION/model.onnx"
+        how = "put it there and `coexec load NAME`, or send one: `coexec load NAME --onnx FILE`"
+    else:
+        why = "no --model-repository is given"
+        how = "give one (it holds NAME/VERSION/model.onnx), or `coexec load NAME --onnx FILE`"
+    return {"why": why, "how": how}
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -11,6 +11,12 @@ from typing import Any
 
 from coexec.clients.addresses import default_socket
 
+INT32_MAX = 2**31 - 1
+_INT64_MAX = 2**63 - 1
+
+
+_MAY_BE_NONE = ("cache_bytes_max", "drain_seconds", "log_verbose")
+
 
 class SettingsError(ValueError):
     """A setting that is unknown or does not fit; the text names it."""
@@ -36,7 +42,7 @@ class Settings:
     quantum_us: int = 2000
     queue_len_max: int = 256  # per segment, in the engine
     in_flight_max: int = 4096  # requests, in the daemon
-    message_bytes_max: int = 2**31 - 1
+    message_bytes_max: int = INT32_MAX
     input_bytes_max: int = 1 << 32  # memory for inputs of requests in flight
     output_bytes_max: int = 1 << 32
     cache_bytes_max: int = 1 << 34  # compiled models on disk
@@ -107,8 +113,30 @@ def merge(*layers: Mapping[str, Any]) -> Settings:
             if type(value) is not known[name]:
                 raise SettingsError(f"setting {name} takes a {known[name].__name__}: {value!r}")
             setattr(settings, name, value)
+    for name, (least, most) in _limits().items():
+        value = getattr(settings, name)
+        if not least <= value <= most:
+            raise SettingsError(f"{name} is {value}; {_what_fits(name, least, most)}")
     if settings.model_control not in ("all", "explicit"):
         raise SettingsError(f"model_control is {settings.model_control!r}; all or explicit fits")
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingsError("tls_certificate and tls_key go together")
     return settings
+
+
+def _limits() -> dict[str, tuple[int, int]]:
+    """The least and the most that a number may be."""
+    limits = {
+        entry.name: (int(entry.name not in _MAY_BE_NONE), _INT64_MAX)
+        for entry in fields(Settings)
+        if entry.type == "int"
+    }
+    limits["message_bytes_max"] = 1, INT32_MAX
+    limits["onnxruntime_lanes"] = 1, len(os.sched_getaffinity(0))
+    return limits
+
+
+def _what_fits(name: str, least: int, most: int) -> str:
+    if name == "onnxruntime_lanes":
+        return f"this process may use {most} of the machine's {os.cpu_count()} cores: 1 to {most}"
+    return f"{least} or more" if most == _INT64_MAX else f"{least} to {most}"

@@ -24,9 +24,19 @@ def test_layers(tmp_path: Any) -> None:
         ({"quantum_us": True}, "takes a int"),
         ({"model_control": "some"}, "all or explicit"),
         ({"tls_key": "k"}, "go together"),
+        (
+            {"onnxruntime_lanes": 0},
+            r"onnxruntime_lanes is 0; this process may use 3 of the .*1 to 3",
+        ),
+        ({"onnxruntime_lanes": 999}, "onnxruntime_lanes is 999; this process may use 3 of the"),
+        ({"queue_len_max": 0}, "queue_len_max is 0; 1 or more"),
+        ({"quantum_us": -1}, "quantum_us is -1; 1 or more"),
+        ({"drain_seconds": -1}, "drain_seconds is -1; 0 or more"),
+        ({"message_bytes_max": 2**31}, "message_bytes_max is 2147483648; 1 to 2147483647"),
     ],
 )
-def test_refused(layer: Any, text: Any) -> None:
+def test_refused(layer: Any, text: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5})
     with pytest.raises(SettingsError, match=text):
         merge(layer)
 

@@ -38,6 +38,8 @@ def test_the_socket_is_its_owners(daemon: Daemon) -> None:
         (["--listen", "nowhere"], "is no address"),
         (["--http", "0.0.0.0:0"], "can be reached from other machines"),
         (["--cores", "100000"], "none of this process's"),
+        (["--onnxruntime-lanes", "0"], "onnxruntime_lanes is 0; this process may use"),
+        (["--onnxruntime-lanes", "9999"], "onnxruntime_lanes is 9999; this process may use"),
         (["--tls-key", "k"], "go together"),
         (["--config", "/does/not/exist.toml"], "No such file"),
         (["--state-dir", "/proc/nowhere"], "choose another --state-dir"),
@@ -127,6 +129,25 @@ def test_it_starts_again_after_kill_9(tmp_path: Path, models: Path) -> None:
         again.client() as client,
     ):
         assert client.is_server_ready()
+
+
+@pytest.mark.parametrize("held", ["nothing given", "nothing in it", "a broken model"])
+def test_it_says_that_no_model_is_loaded(tmp_path: Path, held: str) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    if held == "a broken model":
+        file = networks.place(models, "broken")
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"no model")
+    with running(tmp_path / "d", models=None if held == "nothing given" else models) as daemon:
+        told = wait_for(lambda: daemon.said('event="no model is loaded".*'), "the warning")[0]
+    assert "coexec load" in told
+    if held == "nothing given":
+        assert "no --model-repository is given" in told
+    elif held == "nothing in it":
+        assert f"{models} holds no model; one lies in NAME/VERSION/model.onnx" in told
+    else:
+        assert f"{models} holds broken, and none of it was to be loaded, or could be" in told
 
 
 def test_two_addresses(tmp_path: Path) -> None:
