@@ -17,7 +17,7 @@ import numpy as np
 from .calls import ModelMetadata, Result
 from .client import Client
 from .codec import Array, decode, item_bytes
-from .errors import CoexecError
+from .errors import CoexecError, UnavailableError, UnsupportedError
 from .facts import facts, reuse_text, statistics_table, table, top_text, trace
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _Run = Callable[[Client, argparse.Namespace], None]
 _POLL_S = 0.1
+_COMING = ("READY", "LOADING", "UNKNOWN")  # states of models that may yet take requests
 _INPUT_FORM = "write NAME=FILE.npy, NAME=FILE.npz or NAME=random"
 
 
@@ -83,7 +84,11 @@ def _add_infer(subparsers: "Subparsers") -> None:
     infer.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
     infer.add_argument("--deadline-us", type=int, metavar="N", help="refuse if it takes longer")
     infer.add_argument(
-        "--wait", type=float, default=0.0, metavar="S", help="for the models to be ready"
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="for the daemon to start and the models to be ready, as long as they may become so",
     )
     infer.add_argument("--save", type=Path, metavar="FILE.npz", help="write the outputs")
     _add_json(infer)
@@ -198,13 +203,28 @@ def _loaded(name: str, source: str) -> Array:
 
 
 def _wait_until_ready(client: Client, models: list[str], wait_s: float) -> None:
-    """Returns early when all are ready; late, the call itself says what is wrong."""
+    """Returns when all are ready, when one cannot become so, and late; the call itself then says
+    what is wrong."""
     end = time.monotonic() + wait_s
     while time.monotonic() < end:
-        with contextlib.suppress(CoexecError):
-            if all(client.ready(model) for model in models):
+        with contextlib.suppress(UnavailableError):  # the daemon may be starting
+            waited_for = [model for model in models if not client.ready(model)]
+            if not waited_for or _hopeless(client, waited_for):
                 return
-        time.sleep(_POLL_S)
+        time.sleep(min(_POLL_S, max(0.0, end - time.monotonic())))
+
+
+def _hopeless(client: Client, models: list[str]) -> bool:
+    """Whether one of these models will not become ready by itself. A daemon that is still
+    loading what it holds may yet come to any of them."""
+    if not client.ready():
+        return False
+    try:
+        index = client.models()
+    except UnsupportedError:  # a server without a repository: nobody can tell
+        return False
+    coming = {model.name for model in index if model.state in _COMING}
+    return any(model not in coming for model in models)
 
 
 def _infer(client: Client, options: argparse.Namespace) -> None:

@@ -35,20 +35,30 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
         self.lose_regions = False
         self.fail_with: tuple[grpc.StatusCode, str] | None = None
         self.output_shape = [LARGE]
+        self.ready_after = 0  # questions
+        self.states: dict[str, list[str]] = {}  # of a model, by turns; the last stays
 
     def ServerLive(self, _request: Any, _context: Any) -> Any:
         return inference_pb2.ServerLiveResponse(live=True)
 
     def ServerReady(self, _request: Any, _context: Any) -> Any:
-        return inference_pb2.ServerReadyResponse(ready=True)
+        self.ready_after -= 1
+        return inference_pb2.ServerReadyResponse(ready=self.ready_after < 0)
 
     def ModelReady(self, request: Any, _context: Any) -> Any:
-        return inference_pb2.ModelReadyResponse(ready=request.name != "absent")
+        ready = request.name != "absent" and self._state(request.name, ask=True) == "READY"
+        return inference_pb2.ModelReadyResponse(ready=ready)
+
+    def _state(self, name: str, ask: bool = False) -> str:
+        states = self.states.get(name, ["READY"])
+        return states.pop(0) if ask and len(states) > 1 else states[0]
 
     def ModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.calls.append("metadata")
         if request.name == "absent":
             context.abort(grpc.StatusCode.NOT_FOUND, "model 'absent' is not known")
+        if self._state(request.name) != "READY":
+            context.abort(grpc.StatusCode.UNAVAILABLE, f"model '{request.name}' is not loaded")
         response = inference_pb2.ModelMetadataResponse(name=request.name, versions=["1"])
         response.inputs.add(name="x", datatype="FP32", shape=[-1])
         if request.name == "pair":
@@ -59,6 +69,9 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
     def RepositoryIndex(self, _request: Any, _context: Any) -> Any:
         response = inference_pb2.RepositoryIndexResponse()
         response.models.add(name="double", version="1", state="READY")
+        for name in self.states:
+            if state := self._state(name):
+                response.models.add(name=name, version="1", state=state)
         return response
 
     def RepositoryModelLoad(self, request: Any, _context: Any) -> Any:

@@ -1,5 +1,6 @@
 """The daemon's messages as plain data, tables and traces, for people and for programs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,19 @@ def statistics_table(models: Sequence[inference_pb2.ModelStatistics]) -> str:
     return table(("model", "answered", "failed", "mean ms", "queue ms", "compute ms"), rows)
 
 
+def _labels(programs: Sequence[engine_pb2.ProgramStats]) -> dict[int, str]:
+    """What a program is called, by its id: the model, and its shapes where a model is there for
+    several."""
+    times = Counter((program.model, program.version) for program in programs)
+    labels = {}
+    for program in programs:
+        labels[program.program_id] = f"{program.model}/{program.version}"
+        if times[program.model, program.version] > 1:
+            shapes = ", ".join(program.inputs) or f"program {program.program_id}"
+            labels[program.program_id] += f" {shapes}"
+    return labels
+
+
 def top_text(now: coexec_pb2.Statistics, before: coexec_pb2.Statistics | None) -> str:
     """What the daemon does: rates since `before`, lanes, memory."""
     engine = now.engine
@@ -78,12 +92,13 @@ def top_text(now: coexec_pb2.Statistics, before: coexec_pb2.Statistics | None) -
     done = {p.program_id: p.requests for p in before.engine.programs} if before else {}
     busy = {lane.name: lane.busy_us for lane in before.engine.lanes} if before else {}
     rows = []
+    labels = _labels(engine.programs)
     for program in engine.programs:
         answered = program.requests - done.get(program.program_id, 0)
         rate = answered / passed_us * 1e6 if passed_us else 0.0
         rows.append(
             (
-                f"{program.model}/{program.version}",
+                labels[program.program_id],
                 rate,
                 program.requests,
                 program.queue_len,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from coexec.clients import cli
 from coexec.clients.codec import decode, encode
 from coexec.clients.conftest import Fake
+from coexec.clients.facts import top_text
+from coexec.protos import coexec_pb2
 
 
 def _run(*arguments: str) -> int:
@@ -111,6 +114,31 @@ def test_mistakes_are_told(
     assert message in capsys.readouterr().err
 
 
+def test_waiting_is_for_what_can_become_ready(
+    fake: Fake, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    daemon, address = fake
+    patient = ("infer", "--wait", "60", "--address", address)
+
+    def told(*models: str) -> str:
+        started = time.monotonic()
+        assert _run(*patient, *models) == 1
+        assert time.monotonic() - started < 30
+        return capsys.readouterr().err
+
+    assert "model 'absent' is not known" in told("double", "absent")
+    daemon.states["broken"] = ["UNAVAILABLE"]
+    assert "broken" in told("broken")
+    daemon.states["slow"] = ["LOADING", "LOADING", "READY"]
+    assert _run(*patient, "slow") == 0
+    daemon.ready_after = 3  # a daemon that starts knows nothing yet
+    daemon.states["late"] = ["", "READY"]
+    assert _run(*patient, "late") == 0
+    nobody = f"unix:{tmp_path}/nobody.sock"
+    assert _run("infer", "double", "--wait", "0.3", "--address", nobody) == 1
+    assert "no daemon answers" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("datatype", ["BYTES", "BOOL", "INT64", "FP16", "BF16", "UINT8"])
 def test_random_inputs_have_the_models_type(datatype: str) -> None:
     array = cli._random(datatype, (-1, 3), np.random.default_rng(0))
@@ -137,6 +165,20 @@ def test_stats_reuse_and_top(fake: Fake, capsys: pytest.CaptureFixture[str]) -> 
     assert "a/1     30.0        30" in text
     assert _run("top", "--address", fake[1]) == 1  # the fake stops after two
     assert "too many watchers" in capsys.readouterr().err
+
+
+def test_top_tells_the_shapes_of_one_model_apart() -> None:
+    now = coexec_pb2.Statistics()
+    for number, side in enumerate((96, 224), 1):
+        program = now.engine.programs.add(model="any", version="1", program_id=number)
+        program.inputs.extend([f"image f32[1, 3, {side}, {side}]", "scale f32[1]"])
+    now.engine.programs.add(model="one", version="2", program_id=3, inputs=["x f32[4]"])
+    rows = [line.split("  ")[0] for line in top_text(now, None).splitlines()[-3:]]
+    assert rows == [
+        "any/1 image f32[1, 3, 96, 96], scale f32[1]",
+        "any/1 image f32[1, 3, 224, 224], scale f32[1]",
+        "one/2",
+    ]
 
 
 def test_timeline_is_a_trace(

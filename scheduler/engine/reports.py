@@ -44,8 +44,18 @@ def snapshot(manager: Manager) -> engine_pb2.EngineSnapshot:
             jobs_shared=stats.jobs_shared,
             saved_us=stats.saved_us,
             constant_bytes=manager.weights.program_bytes(program.id),
+            inputs=_inputs(manager, program.id),
         )
     return message
+
+
+def _inputs(manager: Manager, program_id: int) -> list[str]:
+    loaded = manager.programs.get(program_id)
+    if loaded is None:  # being loaded or unloaded at this moment
+        return []
+    program = loaded.model.program
+    inputs = [program.tensors[i] for i in program.inputs]
+    return [f"{one.name} {one.type.dtype}{list(one.type.shape)}" for one in inputs]
 
 
 def sharing(manager: Manager) -> engine_pb2.SharingReport:
