@@ -1,4 +1,5 @@
 #include "kernels/base/vector_neon.inc"
+#include "kernels/base/with_rows.inc"
 #include "kernels/gemm/finish.inc"
 #include "kernels/gemm/gemm_args.h"
 #include "kernels/gemm/load_bf16_neon.inc"
@@ -68,23 +69,23 @@ struct Four {
 
 namespace coexec::kernels {
 void gemm_f32_dense_neon(const GemmArgs& a) {
-  ForRows<6>(a.rows, [&]<int R>() { DenseRows<R>(a); });
+  WithRows<6>(a.rows, [&]<int R>() { DenseRows<R>(a); });
 }
 
 void gemm_f32_bcr_neon(const GemmArgs& a) { BcrPanels(a); }
 
 void gemm_f32_csr_neon(const GemmArgs& a) {
-  ForRows<4>(a.rows, [&]<int R>() { CsrRows<R>(a); });
+  WithRows<4>(a.rows, [&]<int R>() { CsrRows<R>(a); });
 }
 
 void gemm_f32_csr_lists_neon(const GemmArgs& a) { ListRows(a); }
 
 void gemm_f32_nm_neon(const GemmArgs& a) {
-  ForRows<4>(a.rows, [&]<int R>() { NmRows<R>(a); });
+  WithRows<4>(a.rows, [&]<int R>() { NmRows<R>(a); });
 }
 
 void gemm_bf16_dense_neon(const GemmArgs& a) {
-  ForRows<6>(a.rows, [&]<int R>() { DenseRows<R, uint16_t>(a); });
+  WithRows<6>(a.rows, [&]<int R>() { DenseRows<R, uint16_t>(a); });
 }
 
 void gemm_bf16_bcr_neon(const GemmArgs& a) { BcrPanels<uint16_t>(a); }

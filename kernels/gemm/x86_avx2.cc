@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/base/vector_avx2.inc"
+#include "kernels/base/with_rows.inc"
 #include "kernels/gemm/finish.inc"
 #include "kernels/gemm/gemm_args.h"
 #include "kernels/gemm/load_bf16_avx2.inc"
@@ -75,75 +76,23 @@ struct Four {
 namespace coexec::kernels {
 
 void gemm_f32_dense_avx2(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return DenseRows<1>(a);
-    case 2:
-      return DenseRows<2>(a);
-    case 3:
-      return DenseRows<3>(a);
-    case 4:
-      return DenseRows<4>(a);
-    case 5:
-      return DenseRows<5>(a);
-    case 6:
-      return DenseRows<6>(a);
-    default:
-      return;
-  }
+  WithRows<6>(a.rows, [&]<int R>() { DenseRows<R>(a); });
 }
 
 void gemm_f32_bcr_avx2(const GemmArgs& a) { BcrPanels(a); }
 
 void gemm_f32_csr_avx2(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return CsrRows<1>(a);
-    case 2:
-      return CsrRows<2>(a);
-    case 3:
-      return CsrRows<3>(a);
-    case 4:
-      return CsrRows<4>(a);
-    default:
-      return;
-  }
+  WithRows<4>(a.rows, [&]<int R>() { CsrRows<R>(a); });
 }
 
 void gemm_f32_csr_lists_avx2(const GemmArgs& a) { ListRows(a); }
 
 void gemm_f32_nm_avx2(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return NmRows<1>(a);
-    case 2:
-      return NmRows<2>(a);
-    case 3:
-      return NmRows<3>(a);
-    case 4:
-      return NmRows<4>(a);
-    default:
-      return;
-  }
+  WithRows<4>(a.rows, [&]<int R>() { NmRows<R>(a); });
 }
 
 void gemm_bf16_dense_avx2(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return DenseRows<1, uint16_t>(a);
-    case 2:
-      return DenseRows<2, uint16_t>(a);
-    case 3:
-      return DenseRows<3, uint16_t>(a);
-    case 4:
-      return DenseRows<4, uint16_t>(a);
-    case 5:
-      return DenseRows<5, uint16_t>(a);
-    case 6:
-      return DenseRows<6, uint16_t>(a);
-    default:
-      return;
-  }
+  WithRows<6>(a.rows, [&]<int R>() { DenseRows<R, uint16_t>(a); });
 }
 
 void gemm_bf16_bcr_avx2(const GemmArgs& a) { BcrPanels<uint16_t>(a); }

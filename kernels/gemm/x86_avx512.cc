@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "kernels/base/vector_avx512.inc"
+#include "kernels/base/with_rows.inc"
 #include "kernels/gemm/finish.inc"
 #include "kernels/gemm/gemm_args.h"
 
@@ -66,84 +67,19 @@ struct Four {
 namespace coexec::kernels {
 
 void gemm_f32_dense_avx512(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return DenseRows<1>(a);
-    case 2:
-      return DenseRows<2>(a);
-    case 3:
-      return DenseRows<3>(a);
-    case 4:
-      return DenseRows<4>(a);
-    case 5:
-      return DenseRows<5>(a);
-    case 6:
-      return DenseRows<6>(a);
-    case 7:
-      return DenseRows<7>(a);
-    case 8:
-      return DenseRows<8>(a);
-    case 9:
-      return DenseRows<9>(a);
-    case 10:
-      return DenseRows<10>(a);
-    case 11:
-      return DenseRows<11>(a);
-    case 12:
-      return DenseRows<12>(a);
-    default:
-      return;
-  }
+  WithRows<12>(a.rows, [&]<int R>() { DenseRows<R>(a); });
 }
 
 void gemm_f32_bcr_avx512(const GemmArgs& a) { BcrPanels(a); }
 
 void gemm_f32_csr_avx512(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return CsrRows<1>(a);
-    case 2:
-      return CsrRows<2>(a);
-    case 3:
-      return CsrRows<3>(a);
-    case 4:
-      return CsrRows<4>(a);
-    case 5:
-      return CsrRows<5>(a);
-    case 6:
-      return CsrRows<6>(a);
-    case 7:
-      return CsrRows<7>(a);
-    case 8:
-      return CsrRows<8>(a);
-    default:
-      return;
-  }
+  WithRows<8>(a.rows, [&]<int R>() { CsrRows<R>(a); });
 }
 
 void gemm_f32_csr_lists_avx512(const GemmArgs& a) { ListRows(a); }
 
 void gemm_f32_nm_avx512(const GemmArgs& a) {
-  switch (a.rows) {
-    case 1:
-      return NmRows<1>(a);
-    case 2:
-      return NmRows<2>(a);
-    case 3:
-      return NmRows<3>(a);
-    case 4:
-      return NmRows<4>(a);
-    case 5:
-      return NmRows<5>(a);
-    case 6:
-      return NmRows<6>(a);
-    case 7:
-      return NmRows<7>(a);
-    case 8:
-      return NmRows<8>(a);
-    default:
-      return;
-  }
+  WithRows<8>(a.rows, [&]<int R>() { NmRows<R>(a); });
 }
 
 }  // namespace coexec::kernels
