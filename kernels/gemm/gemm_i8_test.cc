@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/base/check.h"
+#include "kernels/base/i8_scale.h"
 #include "kernels/gemm/i8.h"
 
 namespace coexec::kernels {
@@ -21,7 +22,7 @@ struct Operands {
            int32_t rows, int64_t features, int64_t inputs)
       : packed(PackI8(form, w.data(), features, inputs)),
         x(RandomInts<std::byte>(rows * packed.groups * kI8GroupBytes, 0, 255)) {
-    for (int64_t m = 0; m < packed.panels() * kI8Panel; ++m) {
+    for (int64_t m = 0; m < packed.sums.bytes() / 4; ++m) {
       start.push_back(-zero * packed.sums.as<int32_t>()[m]);
     }
     for (int64_t i = 0; i < rows * inputs; ++i) {
@@ -112,12 +113,13 @@ void TestQuantize(const GemmI8Variant& variant, int64_t count) {
     if (check::RandomInt(0, 2) == 0) x[static_cast<size_t>(i)] = special[check::RandomInt(0, 7)];
   }
   const auto zero = static_cast<float>(check::RandomInt(0, 255));
+  const float low = -zero, high = 255.0f - zero;
   std::vector<int16_t> want(static_cast<size_t>(count));
   const bool quads = variant.form == I8Form::kQuads;
   std::vector<std::byte> got(static_cast<size_t>(count * (quads ? 1 : 2)));
   const float inverse = check::RandomInt(0, 1) ? 1.0f : 100.0f;
-  variant.quantize(x.get(), count, inverse, zero, got.data());
-  PickGemmI8(kBaseline).quantize(x.get(), count, inverse, zero,
+  variant.quantize(x.get(), count, inverse, low, high, got.data());
+  PickGemmI8(kBaseline).quantize(x.get(), count, inverse, low, high,
                                  reinterpret_cast<std::byte*>(want.data()));
   bool same = count == 0 || quads || std::memcmp(got.data(), want.data(), got.size()) == 0;
   for (size_t i = 0; quads && i < got.size(); ++i) {
@@ -140,7 +142,7 @@ int main() {
         }
       }
     }
-    TestVariant(variant, 3, 17, kI8InputsMax, true);
+    TestVariant(variant, 3, 17, kI8SumMax, true);
     for (const int64_t count : {0, 1, 7, 8, 9, 17, 100}) TestQuantize(variant, count);
   }
   return 0;

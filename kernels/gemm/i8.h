@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "kernels/base/buffer.h"
 #include "kernels/base/constant.h"
@@ -30,10 +31,13 @@ struct PackedI8 {
   int64_t features = 0;
   int64_t groups = 0;
   Buffer values;
-  Buffer sums;  // int32[panels * 16]: a feature's weights added up
+  Buffer sums;  // of quads, int32[panels * 16]: a feature's weights added up
   int32_t panels() const { return static_cast<int32_t>((features + kI8Panel - 1) / kI8Panel); }
 };
 PackedI8 PackI8(I8Form form, const int8_t* w, int64_t features, int64_t inputs);
+
+// What sums of whole panels are multiplied by: each feature's scale of w times that of x.
+std::vector<float> PanelScales(float x_scale, std::span<const float> w_scale);
 
 // Gemm with w of i8. Two operands follow the residual: w_scale f32[M], and x_scale f32[2], the
 // scale of x and its zero point in [0, 255].

@@ -8,11 +8,10 @@ namespace coexec::kernels {
 // y[r, m] = act(float(sum over k of x[r, k] * w[m, k]) * scale[m] + bias[m] + residual[r, m])
 //
 // x and w are integers: w in [-127, 127], x in [-255, 255] (a quantized value less its zero
-// point). Products and sums are exact in int32 for at most kI8InputsMax inputs, in any order; the
+// point). Products and sums are exact in int32 for at most kI8SumMax inputs, in any order; the
 // sum is rounded to f32 once, then come a product and sums, rounded each. So all variants return
 // the same bits, whatever the rows and panels of a call.
 constexpr int kI8Panel = 16;  // features
-constexpr int64_t kI8InputsMax = 65536;
 
 // Inputs go in groups that one instruction multiplies and adds up: pairs of int16, or quads of
 // uint8, which are the quantized values themselves. Of quads a sum is too large by the zero point
@@ -36,9 +35,10 @@ struct GemmI8Args {
 };
 using GemmI8Fn = void(const GemmI8Args&);
 
-// q[i] = x[i] * inverse_scale, clamped to [-zero, 255 - zero] for an integer zero, and rounded to
-// the nearest, ties to even. NaN gives -zero. As int16 for pairs; for quads plus zero, as uint8.
-using QuantizeFn = void(const float* x, int64_t count, float inverse_scale, float zero,
+// q[i] = x[i] * inverse, clamped to [low, high], which are integers, and rounded to the nearest,
+// ties to even; NaN gives low. As int16; for quads less low, as uint8. low and high are then 255
+// apart.
+using QuantizeFn = void(const float* x, int64_t count, float inverse, float low, float high,
                         std::byte* q);
 
 }  // namespace coexec::kernels

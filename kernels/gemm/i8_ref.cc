@@ -26,11 +26,11 @@ void gemm_i8_dense_ref(const GemmI8Args& a) {
   }
 }
 
-void quantize_i16_ref(const float* x, int64_t count, float inverse_scale, float zero,
+void quantize_i16_ref(const float* x, int64_t count, float inverse, float low, float high,
                       std::byte* q) {
   auto* to = reinterpret_cast<int16_t*>(q);
   for (int64_t i = 0; i < count; ++i) {
-    const float inside = vec::MinRaw(vec::MaxRaw(x[i] * inverse_scale, -zero), 255.0f - zero);
+    const float inside = vec::MinRaw(vec::MaxRaw(x[i] * inverse, low), high);
     to[i] = static_cast<int16_t>(vec::Rint(inside));
   }
 }

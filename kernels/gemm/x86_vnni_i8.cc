@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/base/vector_avx512.inc"
+#include "kernels/base/with_rows.inc"
 #include "kernels/gemm/finish.inc"
 #include "kernels/gemm/i8_args.h"
 
@@ -73,38 +74,18 @@ void Panels(const GemmI8Args& a) {
 }  // namespace
 
 void gemm_i8_dense_vnni(const GemmI8Args& a) {
-  switch (a.rest.rows) {
-    case 1:
-      return Panels<1>(a);
-    case 2:
-      return Panels<2>(a);
-    case 3:
-      return Panels<3>(a);
-    case 4:
-      return Panels<4>(a);
-    case 5:
-      return Panels<5>(a);
-    case 6:
-      return Panels<6>(a);
-    case 7:
-      return Panels<7>(a);
-    case 8:
-      return Panels<8>(a);
-    default:
-      return;
-  }
+  WithRows<8>(a.rest.rows, [&]<int R>() { Panels<R>(a); });
 }
 
-void quantize_u8_vnni(const float* x, int64_t count, float inverse_scale, float zero,
+void quantize_u8_vnni(const float* x, int64_t count, float inverse, float low, float high,
                       std::byte* q) {
-  const vec::F inverse = vec::Set(inverse_scale);
-  const vec::F least = vec::Set(-zero), most = vec::Set(255.0f - zero);
-  const __m512i offset = (__m512i)vec::ToInt(vec::Set(zero));
+  const vec::F scale = vec::Set(inverse), least = vec::Set(low), most = vec::Set(high);
+  const __m512i zero = (__m512i)vec::ToInt(vec::Set(-low));
   for (int64_t i = 0; i < count; i += vec::kLanes) {
     const int lanes = count - i < vec::kLanes ? static_cast<int>(count - i) : vec::kLanes;
     const vec::F inside =
-        vec::MinRaw(vec::MaxRaw(vec::LoadPart(x + i, lanes) * inverse, least), most);
-    const __m512i whole = _mm512_add_epi32((__m512i)vec::ToInt(vec::Rint(inside)), offset);
+        vec::MinRaw(vec::MaxRaw(vec::LoadPart(x + i, lanes) * scale, least), most);
+    const __m512i whole = _mm512_add_epi32((__m512i)vec::ToInt(vec::Rint(inside)), zero);
     _mm512_mask_cvtepi32_storeu_epi8(q + i, vec::Mask(lanes), whole);
   }
 }

@@ -3,11 +3,11 @@
 #include <span>
 #include <vector>
 
-#include "kernels/base/buffer.h"
 #include "kernels/base/constant.h"
 #include "kernels/base/i8_scale.h"
 #include "kernels/base/team.h"
 #include "kernels/base/variant.h"
+#include "kernels/gemm/i8.h"
 #include "kernels/rnn/i8_args.h"
 
 namespace coexec::kernels {
@@ -15,7 +15,7 @@ namespace coexec::kernels {
 struct RnnI8Variant {
   const char* name;
   RnnI8Fn* fn;
-  RnnQuantizeFn* quantize;
+  QuantizeFn* quantize;
   IsaSet needs;
 };
 
@@ -29,16 +29,6 @@ constexpr int64_t kRnnStateMax = 8192;
 // What a state is quantized by.
 constexpr I8Scale kRnnStateScale = {1.0f / kRnnStateSteps, kRnnStateSteps, -kRnnStateSteps,
                                     kRnnStateSteps};
-
-struct PackedRnnI8 {
-  int64_t features, inputs;
-  Buffer values;  // panels, see RnnI8Args
-  int64_t pairs() const { return (inputs + 1) / 2; }
-  int32_t panels() const {
-    return static_cast<int32_t>((features + kRnnI8Panel - 1) / kRnnI8Panel);
-  }
-};
-PackedRnnI8 PackRnnI8(const int8_t* w, int64_t features, int64_t inputs);
 
 // One product of a recurrent layer whose weights are int8.
 class RnnI8Product {
@@ -67,7 +57,7 @@ class RnnI8Product {
 
  private:
   const RnnI8Variant& variant_;
-  std::shared_ptr<const PackedRnnI8> packed_;
+  std::shared_ptr<const PackedI8> packed_;
   I8Scale input_;
   std::vector<float> scale_;
 };

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/gemm/i8_args.h"
+
 namespace coexec::kernels {
 
 // y[r, m] = float(sum over k of x[r, k] * w[m, k]) * scale[m] + bias[m]
@@ -8,11 +10,9 @@ namespace coexec::kernels {
 // x and w are integers, w in [-127, 127]. The caller sees to it that sums fit an int32: they are
 // exact in any order, the sum is rounded to f32 once, then come a product and a sum, rounded each.
 // So all variants return the same bits, whatever the rows and panels of a call.
-constexpr int kRnnI8Panel = 16;  // features
-
 struct RnnI8Args {
   int64_t pairs;       // of inputs; an odd last input has a 0 beside it
-  const int8_t* w;     // panel p: w + p * pairs * 32, [pairs][16 features][2]; no feature: 0
+  const int8_t* w;     // [panels][pairs][16 features][2]; no feature: 0
   const float* scale;  // [panels * 16]
   const float* bias;   // [features] or null
   int64_t features;
@@ -20,17 +20,12 @@ struct RnnI8Args {
   int32_t panel_end;
   bool backwards;  // panels from the last to the first
   int64_t rows;
-  const int16_t* x;  // [rows][2 * pairs]
-  int64_t x_stride;
+  const std::byte* x;  // [rows][pairs] of int16[2]
+  int64_t x_stride;    // bytes
   float* y;
   int64_t y_stride;
 };
 
 using RnnI8Fn = void(const RnnI8Args&);
-
-// q[i] = x[i] * inverse_scale, clamped to [low, high], which are integers, and rounded to the
-// nearest, ties to even. NaN gives low.
-using RnnQuantizeFn = void(const float* x, int64_t count, float inverse_scale, float low,
-                           float high, int16_t* q);
 
 }  // namespace coexec::kernels

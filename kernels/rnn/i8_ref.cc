@@ -1,4 +1,3 @@
-#include "kernels/base/vector_ref.inc"
 #include "kernels/rnn/i8_args.h"
 
 namespace coexec::kernels {
@@ -7,29 +6,21 @@ namespace coexec::kernels {
 // follow it.
 void rnn_i8_dense_ref(const RnnI8Args& a) {
   for (int64_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
-    const int8_t* w = a.w + panel * a.pairs * 2 * kRnnI8Panel;
+    const int8_t* w = a.w + panel * a.pairs * 2 * kI8Panel;
     for (int64_t r = 0; r < a.rows; ++r) {
-      const int16_t* x = a.x + r * a.x_stride;
-      int32_t sums[kRnnI8Panel] = {};
+      const auto* x = reinterpret_cast<const int16_t*>(a.x + r * a.x_stride);
+      int32_t sums[kI8Panel] = {};
       for (int64_t k = 0; k < a.pairs; ++k) {
-        const int8_t* pairs = w + k * 2 * kRnnI8Panel;
-        for (int i = 0; i < kRnnI8Panel; ++i) {
+        const int8_t* pairs = w + k * 2 * kI8Panel;
+        for (int i = 0; i < kI8Panel; ++i) {
           sums[i] += x[2 * k] * pairs[2 * i] + x[2 * k + 1] * pairs[2 * i + 1];
         }
       }
-      for (int64_t m = panel * kRnnI8Panel, i = 0; i < kRnnI8Panel && m < a.features; ++i, ++m) {
+      for (int64_t m = panel * kI8Panel, i = 0; i < kI8Panel && m < a.features; ++i, ++m) {
         const float product = static_cast<float>(sums[i]) * a.scale[m];
         a.y[r * a.y_stride + m] = a.bias != nullptr ? product + a.bias[m] : product;
       }
     }
-  }
-}
-
-void rnn_quantize_i16_ref(const float* x, int64_t count, float inverse_scale, float low, float high,
-                          int16_t* q) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float inside = vec::MinRaw(vec::MaxRaw(x[i] * inverse_scale, low), high);
-    q[i] = static_cast<int16_t>(vec::Rint(inside));
   }
 }
 

@@ -22,17 +22,17 @@ using Floats = std::unique_ptr<float[]>;
 void TestVariant(const RnnI8Variant& variant, int64_t rows, int64_t features, int64_t inputs,
                  bool extreme) {
   const auto w = RandomInts<int8_t>(features * inputs, -127, 127, extreme);
-  const PackedRnnI8 packed = PackRnnI8(w.data(), features, inputs);
-  const int64_t stride = packed.pairs() * 2 + RandomInt(0, 3);
+  const PackedI8 packed = PackI8(I8Form::kPairs, w.data(), features, inputs);
+  const int64_t stride = packed.groups * 2 + RandomInt(0, 3);
   const int limit = static_cast<int>(kRnnStateSteps);
   const auto x = RandomInts<int16_t>(rows * stride, -limit, limit, extreme);
-  const Floats scale = RandomFloats(packed.panels() * kRnnI8Panel);
+  const Floats scale = RandomFloats(packed.panels() * kI8Panel);
   const Floats bias = RandomFloats(features);
   const int64_t y_stride = features + RandomInt(0, 3);
   const Floats y = RandomFloats(rows * y_stride);
   std::vector<float> expected(y.get(), y.get() + rows * y_stride);
   RnnI8Args args = {};
-  args.pairs = packed.pairs();
+  args.pairs = packed.groups;
   args.w = packed.values.as<int8_t>();
   args.scale = scale.get();
   args.bias = RandomInt(0, 1) ? bias.get() : nullptr;
@@ -41,7 +41,8 @@ void TestVariant(const RnnI8Variant& variant, int64_t rows, int64_t features, in
   args.panel_end = packed.panels();
   args.backwards = RandomInt(0, 1);
   args.rows = rows;
-  args.x = x.data(), args.x_stride = stride;
+  args.x = reinterpret_cast<const std::byte*>(x.data());
+  args.x_stride = stride * 2;
   args.y = expected.data(), args.y_stride = y_stride;
   RnnI8Variants().back().fn(args);
   args.y = y.get();
@@ -58,8 +59,11 @@ void TestQuantize(const RnnI8Variant& variant, int64_t count) {
   for (int64_t i = 0; i < count; i += 3) x[static_cast<size_t>(i)] = special[RandomInt(0, 4)];
   std::vector<int16_t> got(static_cast<size_t>(count)), want(got);
   const I8Scale& s = kRnnStateScale;
-  variant.quantize(x.get(), count, s.inverse, s.low, s.high, got.data());
-  RnnI8Variants().back().quantize(x.get(), count, s.inverse, s.low, s.high, want.data());
+  const auto quantize = [&](QuantizeFn* fn, std::vector<int16_t>& q) {
+    fn(x.get(), count, s.inverse, s.low, s.high, reinterpret_cast<std::byte*>(q.data()));
+  };
+  quantize(variant.quantize, got);
+  quantize(RnnI8Variants().back().quantize, want);
   CHECK(got == want, "%s count %lld", variant.name, static_cast<long long>(count));
 }
 
