@@ -22,6 +22,7 @@ PARTS = {
     "attention": ["--rounds=10"],
     "scaling": ["--rounds=5"],
     "real_speed": ["--seconds=0.5"],
+    "tuned_layers": ["--only=mobilenet_v2", "--seconds=2"],
     "roundtrip": ["--calls=100"],
     "reuse": ["--rounds=10"],
     "pruning": ["--only=sound_command", "--densities=0.1"],
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, help="where the JSON files go; none are kept else")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="a page of the results")
-    parser.add_argument("--quick", action="store_true", help="minutes instead of half an hour")
+    parser.add_argument("--quick", action="store_true", help="minutes instead of an hour")
     arguments = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory() as temporary:

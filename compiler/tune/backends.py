@@ -20,7 +20,7 @@ from coexec.compiler.tune.cache import Tuning
 from coexec.compiler.tune.candidates import sparse_operands
 from coexec.compiler.tune.choice import FOREIGN, NATIVE, Candidate, Choice
 from coexec.compiler.tune.effort import Effort
-from coexec.compiler.tune.foreign import Span, handed_over, profiled_us, reasons
+from coexec.compiler.tune.foreign import Span, handed_over, native_spans, profiled_us, reasons
 from coexec.compiler.tune.key import graph_key, layer_key
 from coexec.compiler.tune.measure import Budget, Race, Run, pick, race, timed
 from coexec.compiler.tune.spans import cheapest_spans, crossing_us
@@ -53,7 +53,7 @@ def tune_backends(
 ) -> Backends:
     """whole_model: the graph as an ONNX model of equal inputs and outputs, empty when there is
     none. Without an effort nothing is measured: what the cache does not know stays native."""
-    if not _stretches(graph):
+    if not native_spans(graph):
         return Backends(graph, choices)
     key = _key(graph)
     choice = tuning.find(key, effort.name if effort else "")
@@ -93,19 +93,6 @@ def _key(graph: Graph) -> str:
     return graph_key(rows, [number.get(v, -1) for v in graph.outputs])
 
 
-def _stretches(graph: Graph) -> list[Span]:
-    """Runs of native layers."""
-    spans: list[Span] = []
-    for i, layer in enumerate(graph.layers):
-        if layer.op == ONNX_RUNTIME:
-            continue
-        if spans and spans[-1][1] == i:
-            spans[-1] = (spans[-1][0], i + 1)
-        else:
-            spans.append((i, i + 1))
-    return spans
-
-
 def _variant(graph: Graph, whole_model: bytes, name: str) -> Graph | None:
     """The graph as a candidate's name says; None when it says nothing that fits the graph."""
     if name == NATIVE:
@@ -117,8 +104,8 @@ def _variant(graph: Graph, whole_model: bytes, name: str) -> Graph | None:
         layer.onnx_model = whole_model
         layer.why_not_native = reasons(graph.layers, why)
         return Graph(graph.name, graph.inputs, graph.outputs, [layer])
-    spans = _stretches(graph) if name == FOREIGN else _spans_of(name)
-    fits = all(any(begin <= a < b <= end for begin, end in _stretches(graph)) for a, b in spans)
+    spans = native_spans(graph) if name == FOREIGN else _spans_of(name)
+    fits = all(any(begin <= a < b <= end for begin, end in native_spans(graph)) for a, b in spans)
     if not spans or not fits:
         return None
     return handed_over(graph, spans, "this run of layers is faster in ONNX Runtime")
@@ -183,7 +170,7 @@ def _native_us(
 
 def _layer_us(graph: Graph, native_us: dict[int, float]) -> dict[int, tuple[float, float]]:
     found: dict[int, tuple[float, float]] = {}
-    for begin, end in _stretches(graph):
+    for begin, end in native_spans(graph):
         try:
             there = profiled_us(graph, (begin, end))
         except Exception:  # ONNX Runtime's exceptions share no base class
@@ -196,13 +183,13 @@ def _layer_us(graph: Graph, native_us: dict[int, float]) -> dict[int, tuple[floa
 def _mixed(graph: Graph, layers: dict[int, tuple[float, float]]) -> list[str]:
     """The runs of layers that should pay, when they are neither none nor all."""
     spans: list[Span] = []
-    for begin, end in _stretches(graph):
+    for begin, end in native_spans(graph):
         if begin not in layers:
             continue
         here, there = zip(*(layers[i] for i in range(begin, end)), strict=True)
         found = cheapest_spans(here, there, crossing_us(graph, (begin, end)))
         spans += [(begin + a, begin + b) for a, b in found]
-    return [] if spans in ([], _stretches(graph)) else [_name_of(spans)]
+    return [] if spans in ([], native_spans(graph)) else [_name_of(spans)]
 
 
 def _with_layers(

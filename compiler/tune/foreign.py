@@ -26,6 +26,19 @@ Span = tuple[int, int]
 _PROFILED_RUNS = 3
 
 
+def native_spans(graph: Graph) -> list[Span]:
+    """Runs of native layers, each as long as it can be."""
+    spans: list[Span] = []
+    for i, layer in enumerate(graph.layers):
+        if layer.op == ONNX_RUNTIME:
+            continue
+        if spans and spans[-1][1] == i:
+            spans[-1] = (spans[-1][0], i + 1)
+        else:
+            spans.append((i, i + 1))
+    return spans
+
+
 def interface(graph: Graph, span: Span) -> tuple[list[Value], list[Value]]:
     """What the layers read from outside, constants apart, and what others need of them."""
     inside = graph.layers[span[0] : span[1]]
@@ -82,41 +95,65 @@ def reasons(layers: Sequence[Layer], why: str) -> str:
     return "\n".join(f"{layer.name} ({layer.op}): {why}" for layer in layers)
 
 
-def profiled_us(graph: Graph, span: Span) -> list[float]:
-    """Microseconds of each layer of the span while ONNX Runtime computes the whole of it on one
-    thread. What it fused counts for the layer it named the result after. Raises RunError when
-    the span is too large for it, or an exception of ONNX Runtime's own when it refuses it."""
-    inside = graph.layers[span[0] : span[1]]
-    inputs, outputs = interface(graph, span)
-    model = _exported(inside, inputs, outputs)
-    rng = np.random.default_rng(0)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.enable_profiling = True
-    with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        names = [value.name for value in session.get_inputs()]
+class Profiled:
+    """Layers of a graph while ONNX Runtime computes the whole run of them on one thread, timed by
+    its own profiler. What it fused counts for the layer it named the result after; what it does
+    between layers, such as changing the order of channels, counts for none."""
+
+    def __init__(self, graph: Graph, span: Span) -> None:
+        """Raises RunError when the span is too large for ONNX Runtime, or an exception of its
+        own when it refuses it."""
+        inside = graph.layers[span[0] : span[1]]
+        inputs, outputs = interface(graph, span)
+        model = _exported(inside, inputs, outputs)
+        self._layers = len(inside)
+        self._folder = tempfile.TemporaryDirectory()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(self._folder.name) / "profile")
+        self._session = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
+        rng = np.random.default_rng(0)
+        names = [value.name for value in self._session.get_inputs()]
         arrays = [generated(value.type, rng) for value in inputs]
-        for _ in range(_PROFILED_RUNS):
-            session.run(None, dict(zip(names, arrays, strict=True)))
-        profile: str = session.end_profiling()  # type: ignore[no-untyped-call]
+        self._feed = dict(zip(names, arrays, strict=True))
+
+    def run(self) -> None:
+        self._session.run(None, self._feed)
+
+    def layer_us(self) -> list[list[float]]:
+        """Each layer's microseconds, run by run. Ends the profile: nothing may follow."""
+        profile: str = self._session.end_profiling()  # type: ignore[no-untyped-call]
         events = json.loads(Path(profile).read_text())
-    return _by_layer(events, len(inside))
+        self._folder.cleanup()
+        return _by_layer(events, self._layers)
 
 
-def _by_layer(events: list[dict[str, object]], layers: int) -> list[float]:
-    runs: dict[str, list[float]] = defaultdict(list)
+def profiled_us(graph: Graph, span: Span) -> list[float]:
+    """Microseconds of each layer of the span in a few runs of it. Raises what Profiled raises."""
+    profiled = Profiled(graph, span)
+    for _ in range(_PROFILED_RUNS):
+        profiled.run()
+    return [score(times) for times in profiled.layer_us()]
+
+
+def _by_layer(events: list[dict[str, object]], layers: int) -> list[list[float]]:
+    """Nodes run once in a run, in the same order each time."""
+    nodes: dict[str, list[float]] = defaultdict(list)
     suffix = "_kernel_time"
     for event in events:
         name = str(event["name"])
         if event["cat"] == "Node" and name.endswith(suffix):
-            runs[name.removesuffix(suffix)].append(float(str(event["dur"])))
-    times = [0.0] * layers
-    for name, durations in runs.items():
+            nodes[name.removesuffix(suffix)].append(float(str(event["dur"])))
+    runs = max(map(len, nodes.values()), default=1)
+    times = [[0.0] * runs for _ in range(layers)]
+    for name, durations in nodes.items():
         layer = layer_of_node(name)
         if layer is not None and layer < layers:
-            times[layer] += score(durations)
+            for i, us in enumerate(durations):
+                times[layer][i] += us
     return times
