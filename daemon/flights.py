@@ -30,6 +30,8 @@ STRIKE_WINDOW_US = 60_000_000
 # as many: an out-of-memory killer in user space looks like a `kill -9`.
 LOSSES_SUSPECT = 16
 _RING_RETRY_S = 0.001
+# The engine ends a request itself when its deadline passes. One that is this late with it hangs.
+_OVERDUE_US = 1_000_000
 
 
 class Target(Protocol):
@@ -158,18 +160,21 @@ class Flights:
                 self._waiting.appendleft(flight)
                 self.counters.resubmitted += 1
 
+    @property
+    def oldest(self) -> int:
+        """The request that is in the engine for the longest time; 0: there is none."""
+        return next(iter(self._flying), 0)
+
     def expire(self) -> None:
-        """Answer what waits for an engine past its deadline."""
+        """Answer what waits for the engine past its deadline, and what the engine should have
+        answered itself."""
         now = now_us()
         for flight in self._waiting:
             if 0 < flight.deadline_us < now:
-                _fail(
-                    flight,
-                    RequestError(
-                        grpc.StatusCode.DEADLINE_EXCEEDED,
-                        "Request timeout expired while the engine was restarting",
-                    ),
-                )
+                _fail(flight, _expired("while it waited for the engine"))
+        for flight in self._flying.values():
+            if 0 < flight.deadline_us < now - _OVERDUE_US:
+                _fail(flight, _expired("and the engine did not say so"))
 
     def abandon(self, target: Target, reason: str) -> None:
         """Answer every request of target with UNAVAILABLE."""
@@ -263,6 +268,10 @@ class Flights:
                 self._channel.cancel(flight.request_id)
         elif flight in self._waiting:
             self._waiting.remove(flight)
+
+
+def _expired(how: str) -> RequestError:
+    return RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, f"Request timeout expired {how}")
 
 
 def _fail(flight: Flight, error: RequestError) -> None:

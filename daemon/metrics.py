@@ -82,6 +82,12 @@ class Metrics:
                 "Deaths by the engine's own fault",
                 supervisor.counters.faults,
             ),
+            (
+                "counter",
+                "engine_hangs_total",
+                "Times the engine hung and was killed",
+                supervisor.counters.hangs,
+            ),
             ("gauge", "engine_up", "1 while an engine runs", int(supervisor.pid is not None)),
             ("gauge", "shared_memory_regions", "Registered regions", len(self.regions.select(""))),
             ("gauge", "daemon_resident_bytes", "Of the daemon", psutil.Process().memory_info().rss),

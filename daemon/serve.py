@@ -60,6 +60,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--cache-bytes-max": "compiled models kept on disk",
         "--compile-seconds-max": "time of one compilation",
         "--compile-bytes-max": "memory of one compilation",
+        "--hang-seconds": "without progress, and the engine is started again; 0: never",
         "--drain-seconds": "time for what is in flight at the end",
     }
     for name, text in limits.items():

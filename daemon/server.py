@@ -15,6 +15,7 @@ import structlog
 from coexec.compiler.apart import Limits
 from coexec.compiler.errors import some_of
 from coexec.daemon.flights import Flights
+from coexec.daemon.hangs import HangLimits
 from coexec.daemon.inference import Inference
 from coexec.daemon.listen import Address, Tls, bind, parse_address
 from coexec.daemon.logs import Logs
@@ -55,7 +56,12 @@ class Daemon:
         self._store = StateStore(folder)
         self._channel = Channel(settings.input_bytes_max, settings.output_bytes_max, _RING_BYTES)
         self._flights = Flights(self._channel, settings.in_flight_max)
-        self._supervisor = Supervisor(self._channel, self._flights, _engine_options(settings))
+        self._supervisor = Supervisor(
+            self._channel,
+            self._flights,
+            _engine_options(settings),
+            HangLimits(settings.hang_seconds * 1_000_000),
+        )
         limits = Limits(settings.compile_seconds_max, settings.compile_bytes_max)
         self._compiler = Compiler(limits, folder / "tuning")
         self._repository = Repository(

@@ -15,7 +15,7 @@ INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 
 
-_MAY_BE_NONE = ("cache_bytes_max", "drain_seconds", "log_verbose")
+_MAY_BE_NONE = ("cache_bytes_max", "drain_seconds", "hang_seconds", "log_verbose")
 
 
 class SettingsError(ValueError):
@@ -48,6 +48,7 @@ class Settings:
     cache_bytes_max: int = 1 << 34  # compiled models on disk
     compile_seconds_max: int = 600
     compile_bytes_max: int = 1 << 34  # memory of one compilation
+    hang_seconds: int = 30  # without any progress, and the engine is started again; 0: never
     drain_seconds: int = 30
     tls_certificate: str = ""
     tls_key: str = ""

@@ -1,10 +1,11 @@
-"""Keeps an engine running: starts it, loads its programs, and starts it again when it dies."""
+"""Keeps an engine running: starts it, loads its programs, and starts it again when it dies.
+
+An engine that hangs is killed, and that is a death like any other."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import TypeVar
 
 import structlog
 
+from coexec.daemon.deaths import Death, death_by_hanging, judge, out_of_memory_kills
 from coexec.daemon.errors import unavailable
 from coexec.daemon.flights import Flights, Target
+from coexec.daemon.hangs import HangLimits
+from coexec.daemon.heartbeat import watch
 from coexec.protos import engine_pb2
 from coexec.scheduler._core import Channel, ChannelCorruptError
 from coexec.scheduler.engine.client import (
@@ -28,7 +32,6 @@ LOAD_FAULTS_MAX = 3  # deaths of the engine while it loads one program, before t
 _BACKOFF_FIRST_S = 0.05
 _BACKOFF_MAX_S = 5.0
 _EXPIRE_PERIOD_S = 0.02
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = structlog.get_logger("engine")
 
@@ -51,6 +54,7 @@ class Program:
 class SupervisorCounters:
     restarts: int = 0
     faults: int = 0  # restarts after a death by the engine's own fault
+    hangs: int = 0  # kills of an engine that hung
 
 
 @dataclass(slots=True, eq=False)
@@ -60,11 +64,13 @@ class Supervisor:
     channel: Channel
     flights: Flights
     options: EngineOptions
+    hang_limits: HangLimits = field(default_factory=HangLimits)
     counters: SupervisorCounters = field(default_factory=SupervisorCounters)
     _programs: dict[int, Program] = field(default_factory=dict)
     _last_program_id: int = 0
     _lives_that_served: int = 0
     _engine: EngineProcess | None = None  # it has every program
+    _hung: Death | None = None  # this life's, when it was killed for hanging
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _undoing: set[asyncio.Task[None]] = field(default_factory=set)
@@ -167,7 +173,7 @@ class Supervisor:
     async def _one_life(self) -> bool:
         """Of an engine. False when none could be started."""
         expiring = asyncio.create_task(self._expire())
-        ooms = _out_of_memory_kills()
+        ooms = out_of_memory_kills()
         try:
             engine = await EngineProcess.start(self.channel, self.options)
         except OSError as error:
@@ -176,6 +182,8 @@ class Supervisor:
             return False
         loop = asyncio.get_running_loop()
         loop.add_reader(self.channel.fileno(), self._on_readable, engine)
+        self._hung = None
+        watching = asyncio.create_task(self._watch(engine))
         try:
             await self._serve_with(engine, expiring)
         except Exception as error:  # ours: this engine goes, and with it whatever state it was in
@@ -185,10 +193,11 @@ class Supervisor:
             loop.remove_reader(self.channel.fileno())
             expiring.cancel()
             code = await engine.stop()
-        by_fault, how = _judge(code, _out_of_memory_kills() > ooms)
-        _log.warning("engine died", pid=engine.pid, how=how, in_flight=len(self.flights))
-        self.counters.faults += by_fault
-        self.flights.engine_died(by_fault, how)
+            watching.cancel()
+        death = self._hung or judge(code, out_of_memory_kills() > ooms)
+        _log.warning("engine died", pid=engine.pid, how=death.how, in_flight=len(self.flights))
+        self.counters.faults += death.by_fault
+        self.flights.engine_died(death.by_fault, death.how)
         self.channel.reset()
         return True
 
@@ -203,6 +212,21 @@ class Supervisor:
             _log.info("engine runs", pid=engine.pid, programs=len(self._programs))
             self.flights.engine_came()
         await engine.wait()
+
+    async def _watch(self, engine: EngineProcess) -> None:
+        """Kills the engine when it hangs."""
+        try:
+            why = await watch(engine, self.hang_limits, self.flights)
+        except EngineGoneError:
+            return
+        except Exception as error:  # ours: nobody watches this engine any more
+            _log.error("watching the engine failed; it is replaced", exc_info=error)
+            engine.kill()
+            return
+        self._hung = death_by_hanging(engine.pid, why)
+        self.counters.hangs += 1
+        _log.error("engine hangs; it is killed", pid=engine.pid, why=self._hung.how)
+        engine.kill()
 
     def _on_readable(self, engine: EngineProcess) -> None:
         try:
@@ -230,7 +254,7 @@ class Supervisor:
                 raise
 
     def _note_load_fault(self, program: Program, engine: EngineProcess) -> None:
-        program.load_faults += _judge(engine.returncode or 0, False)[0]
+        program.load_faults += (self._hung or judge(engine.returncode or 0, False)).by_fault
 
     def _put_aside(self, program: Program, reason: str) -> None:
         self._programs.pop(program.program_id, None)
@@ -259,25 +283,3 @@ def _load_fault_text(program: Program) -> str:
         f"the engine died {program.load_faults} times while it loaded {program.model}, version "
         f"{program.version}"
     )
-
-
-def _judge(code: int, out_of_memory: bool) -> tuple[bool, str]:
-    """Was it the engine's own fault, and what happened in words."""
-    if code >= 0:
-        return code != 0, f"exit status {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    if -code == signal.SIGKILL and out_of_memory:
-        return True, f"{name} by the kernel: out of memory"
-    return -code not in _FROM_OUTSIDE, name
-
-
-def _out_of_memory_kills() -> int:
-    """How often this machine's kernel has killed a process for memory."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

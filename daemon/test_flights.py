@@ -234,6 +234,23 @@ async def test_deadlines_pass_without_an_engine() -> None:
     await later
 
 
+async def test_deadlines_pass_with_an_engine_that_hangs() -> None:
+    world, target = World(), FakeTarget()
+    now = now_us()
+    overdue, late, other = (world.start(target, 1, now - d) for d in (1_100_000, 500_000, now))
+    world.flights.expire()
+    with pytest.raises(RequestError, match="timeout expired and the engine did not say so"):
+        await overdue
+    await asyncio.sleep(0)
+    assert world.channel.cancelled == [1]
+    assert not late.done()  # the engine may be about to say it
+    assert world.flights.oldest == 1  # it still has it
+    world.answer(1, 2, 3)
+    await late
+    await other
+    assert world.flights.oldest == 0
+
+
 async def test_abandoning_a_target() -> None:
     world, gone, stays = World(), FakeTarget(), FakeTarget()
     flying, other = world.start(gone), world.start(stays)

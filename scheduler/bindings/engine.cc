@@ -104,6 +104,13 @@ void BindStatistics(nb::module_& m) {
       .def_ro("hits", &SegmentStats::hits)
       .def_ro("saved_us", &SegmentStats::saved_us)
       .def_ro("step_us", &SegmentStats::step_us);
+  nb::class_<LaneProgress>(m, "LaneProgress")
+      .def_ro("lane", &LaneProgress::lane)
+      .def_prop_ro("model", [](const LaneProgress& p) { return p.names->model; })
+      .def_prop_ro("name", [](const LaneProgress& p) { return p.names->steps[p.step]; })
+      .def_ro("job", &LaneProgress::job)
+      .def_ro("step", &LaneProgress::step)
+      .def_ro("expected_us", &LaneProgress::expected_us);
   nb::class_<LaneSpan>(m, "LaneSpan")
       .def_ro("lane", &LaneSpan::lane)
       .def_prop_ro("start_us", [](const LaneSpan& s) { return s.span.start_us; })
@@ -182,6 +189,10 @@ void BindEngine(nb::module_& m) {
       .def("lane_stats",
            [](const EngineHolder& holder) {
              return Unlocked(holder, [](Engine& engine) { return engine.lane_stats(); });
+           })
+      .def("progress",
+           [](const EngineHolder& holder) {
+             return Unlocked(holder, [](Engine& engine) { return engine.progress(); });
            })
       .def("program_stats",
            [](const EngineHolder& holder) {

@@ -96,6 +96,19 @@ std::vector<LaneStats> Engine::lane_stats() {
   return stats;
 }
 
+std::vector<LaneProgress> Engine::progress() {
+  std::lock_guard lock(mutex_);
+  std::vector<LaneProgress> progress;
+  for (const auto& lane : lanes_) {
+    const JobPtr& job = scheduler_->running(lane->view.id);
+    if (!job || job->segment->steps() == 0) continue;
+    const QueuedSegment& segment = *job->segment;
+    const size_t step = std::min(job->step.load(), segment.steps() - 1);  // it may be past the last
+    progress.push_back({lane->name, segment.names, job->id, step, segment.step_costs[step].us()});
+  }
+  return progress;
+}
+
 std::vector<ProgramSnapshot> Engine::program_stats() {
   std::lock_guard lock(mutex_);
   std::vector<ProgramSnapshot> stats;

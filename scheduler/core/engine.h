@@ -38,6 +38,15 @@ struct SegmentStats {
   std::vector<double> step_us;
 };
 
+// The step a lane is at. (job, step) differs once it has got on.
+struct LaneProgress {
+  std::string lane;
+  std::shared_ptr<const SegmentNames> names;
+  uint64_t job;
+  size_t step;
+  double expected_us;
+};
+
 struct LaneSpan {
   std::string lane;
   Span span;
@@ -62,6 +71,8 @@ class Engine final : public ReplySink {
   void Trim();
 
   std::vector<LaneStats> lane_stats();
+  // Of the lanes that compute.
+  std::vector<LaneProgress> progress();
   std::vector<ProgramSnapshot> program_stats();
   SegmentStats segment_stats(const QueuedSegment& segment);
   std::vector<LaneSpan> spans(int64_t from_us);

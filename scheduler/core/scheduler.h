@@ -83,6 +83,8 @@ class Scheduler {
   // The lane stopped between steps; the job waits again, unless nobody wants it.
   void Yielded(const JobPtr& job, int64_t now_us);
 
+  // The job that the lane has, or null.
+  const JobPtr& running(int lane) const { return running_[static_cast<size_t>(lane)]; }
   size_t in_flight() const { return requests_.size(); }
   // Inputs in flight that reached the same places as this input of this program would.
   std::vector<ValuePtr> Candidates(const Program& program, int input, uint64_t scope) const;

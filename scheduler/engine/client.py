@@ -161,6 +161,10 @@ class EngineProcess:
     async def plan(self) -> engine_pb2.EnginePlan:
         return (await self._call(engine_pb2.ControlRequest(plan=engine_pb2.Plan()))).plan
 
+    async def progress(self) -> engine_pb2.EngineProgress:
+        request = engine_pb2.ControlRequest(progress=engine_pb2.Progress())
+        return (await self._call(request)).progress
+
     async def timeline(self, window_us: int = 0) -> engine_pb2.TimelineWindow:
         """Every step of the last window_us microseconds; 0: all that is kept."""
         timeline = engine_pb2.Timeline(window_us=window_us)

@@ -58,6 +58,22 @@ def _inputs(manager: Manager, program_id: int) -> list[str]:
     return [f"{one.name} {one.type.dtype}{list(one.type.shape)}" for one in inputs]
 
 
+def progress(manager: Manager) -> engine_pb2.EngineProgress:
+    message = engine_pb2.EngineProgress(
+        steps_run=sum(lane.steps_run for lane in manager.engine.lane_stats())
+    )
+    for at in manager.engine.progress():
+        message.lanes.add(
+            lane=at.lane,
+            model=at.model,
+            step=at.name,
+            job=at.job,
+            step_number=at.step,
+            expected_us=at.expected_us,
+        )
+    return message
+
+
 def sharing(manager: Manager) -> engine_pb2.SharingReport:
     """Tensors and segments that more than one program uses, and what that saved."""
     report = engine_pb2.SharingReport()

@@ -87,6 +87,8 @@ class Server:
                 return engine_pb2.ControlReply(reuse=reports.sharing(manager))
             case "plan":
                 return engine_pb2.ControlReply(plan=reports.plan(manager))
+            case "progress":
+                return engine_pb2.ControlReply(progress=reports.progress(manager))
             case "timeline":
                 window = reports.timeline(manager, request.timeline.window_us)
                 return engine_pb2.ControlReply(timeline=window)

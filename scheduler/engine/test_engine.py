@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from coexec.protos import engine_pb2
 from coexec.scheduler import _core
 from coexec.scheduler.engine.client import (
     EngineError,
@@ -78,6 +79,20 @@ async def test_one_input_for_two_heads_computes_the_backbone_once(tmp_path: Path
         assert snapshot.weight_bytes_alone == 8 * 256 * 256 * 4
         plan = await daemon.engine.plan()
         assert sorted(len(segment.layers) for segment in plan.segments) == [1, 1, 6]
+
+
+async def test_progress_says_which_step_a_lane_is_at(tmp_path: Path) -> None:
+    async with running(EngineOptions(lanes=[[0]])) as daemon:
+        await _load_family(daemon, tmp_path, heads=1, size=512, rows=512)
+        assert not (await daemon.engine.progress()).lanes
+        flights = [daemon.submit(1, [daemon.put(_input(i, 512, 512))])[1] for i in range(20)]
+        seen: list[engine_pb2.LaneProgress] = []
+        while not all(flight.done() for flight in flights):
+            seen += (await daemon.engine.progress()).lanes
+        assert {(at.lane, at.model) for at in seen} == {("cpu0", "head1")}
+        assert len({at.step for at in seen}) > 1
+        assert all(at.step[:4] in ("gemm", "relu") and at.expected_us > 0 for at in seen)
+        assert (await daemon.engine.progress()).steps_run == 20 * 7
 
 
 async def test_equal_bytes_meet_and_other_scopes_do_not(tmp_path: Path) -> None:

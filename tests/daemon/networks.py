@@ -104,6 +104,23 @@ def dense(path: Path, weights: np.ndarray[Any, Any]) -> Path:
     )
 
 
+def counting(path: Path) -> Path:
+    """count = n, one by one: n says how long that takes."""
+    number: tuple[int, Shape] = (TensorProto.INT64, [])
+    steps = [
+        helper.make_node("Identity", ["go"], ["go_on"]),
+        helper.make_node("Add", ["so_far", "one"], ["more"]),
+    ]
+    kinds = {"turn": TensorProto.INT64, "go": TensorProto.BOOL, "so_far": TensorProto.INT64}
+    takes = [helper.make_tensor_value_info(name, kind, []) for name, kind in kinds.items()]
+    kinds = {"go_on": TensorProto.BOOL, "more": TensorProto.INT64}
+    gives = [helper.make_tensor_value_info(name, kind, []) for name, kind in kinds.items()]
+    body = helper.make_graph(steps, "body", takes, gives)
+    loop = helper.make_node("Loop", ["n", "", "zero"], ["count"], body=body)
+    weights = {"zero": np.array(0), "one": np.array(1)}
+    return save(path, [loop], {"n": number}, {"count": number}, weights)
+
+
 def write_all(repository: Path) -> Path:
     identity(place(repository, "identity"))
     identity(place(repository, "any_shape"), shape=["n", "m"])

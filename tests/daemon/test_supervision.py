@@ -151,6 +151,45 @@ def test_what_kills_the_engine_is_put_aside(tmp_path: Path, small: Path) -> None
         np.testing.assert_array_equal(client.infer("slow", [tensor("t0", x)]).as_numpy("t200"), x)
 
 
+def test_an_engine_that_hangs_is_replaced(tmp_path: Path, small: Path) -> None:
+    """Stopped from outside it neither answers nor dies. No request is lost and none blamed."""
+    arguments = ("--hang-seconds", "1", "--http", "127.0.0.1:0")
+    with running(tmp_path, *arguments, models=small) as daemon:
+        with Load(daemon) as load:
+            for hangs in range(1, 3):
+                goal = load.answered + 50
+                wait_for(lambda goal=goal: load.answered >= goal, "answers before it stops")
+                engine = wait_for(daemon.engine, "an engine")
+                engine.suspend()
+                wait_for(
+                    lambda n=hangs: daemon.metric("coexec_engine_hangs_total") >= n, "the discovery"
+                )
+            goal = load.answered + 50
+            wait_for(lambda: load.answered >= goal, "answers after the last stop")
+        assert load.problems == []
+        assert daemon.said("it hung, stopped from outside: it has not answered for")
+        assert daemon.metric("coexec_models_put_aside_total") == 0
+
+
+def test_what_never_ends_is_put_aside(tmp_path: Path, small: Path) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(small, models)
+    networks.counting(networks.place(models, "counting"))
+    with (
+        running(tmp_path / "d", "--hang-seconds", "1", models=models) as daemon,
+        daemon.client() as client,
+    ):
+        few, endless = np.array(3, np.int64), np.array(2**62, np.int64)
+        assert client.infer("counting", [tensor("n", few)]).as_numpy("count") == 3
+        with pytest.raises(InferenceServerException, match="the engine died 3 times") as caught:
+            client.infer("counting", [tensor("n", endless)])
+        assert "StatusCode.UNAVAILABLE" in caught.value.status()
+        assert "it hung: " in str(caught.value)
+        assert "of model 'counting' has run for" in str(caught.value)
+        x = np.ones((1, 16), np.float32)
+        np.testing.assert_array_equal(client.infer("identity", [tensor("x", x)]).as_numpy("y"), x)
+
+
 def test_loads_and_unloads_leave_no_memory_behind(tmp_path: Path, small: Path) -> None:
     models = tmp_path / "models"
     shutil.copytree(small, models)
