@@ -1,5 +1,6 @@
 """What the compiled module offers. Constants cross as flat, contiguous uint8 views."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,28 @@ class Segment:
     def run(self, inputs: list[Array], outputs: list[Array], team: Team) -> list[float]:
         """Run all steps into `outputs`. Arrays are row-major; what counts is their bytes. Returns
         the microseconds each step took."""
+
+class SegmentRun:
+    """Runs a segment on NumPy arrays and makes its outputs. An output's memory is taken again once
+    nothing of what was made of it is left. Not thread-safe."""
+
+    def __init__(
+        self,
+        segment: Segment,
+        team: Team,
+        inputs: list[tuple[Any, str]],
+        outputs: Sequence[tuple[Any, Callable[[], Array]]],
+    ) -> None:
+        """inputs: a key each and the format of its elements in the words of Python's buffers, ""
+        when these have none. outputs: a key each and what makes an array for it."""
+    def run(self, inputs: Mapping[Any, Any]) -> dict[Any, Array] | None:
+        """Arrays by key -> arrays by key. None, and nothing is run, unless there is just one for
+        each input, of its format and shape, in row-major order."""
+    def run_arrays(self, arrays: list[Array]) -> dict[Any, Array]:
+        """Row-major arrays in the order of the inputs, of which the bytes count."""
+    @property
+    def step_us(self) -> list[float]:
+        """Microseconds of each step in the last run."""
 
 class Team:
     """Threads that work on a step together: the caller, and one pinned worker for each further

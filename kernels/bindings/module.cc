@@ -8,16 +8,14 @@
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
-#include <chrono>
 #include <cstring>
-#include <deque>
-#include <type_traits>
 
 #include "kernels/base/buffer.h"
 #include "kernels/base/copies_input.h"
 #include "kernels/base/host.h"
 #include "kernels/base/peak.h"
 #include "kernels/base/team.h"
+#include "kernels/bindings/segment_run.h"
 #include "kernels/program/mapped_file.h"
 #include "kernels/program/registry.h"
 #include "kernels/program/segment.h"
@@ -31,25 +29,6 @@ namespace {
 // Read-only arrays will do: bytes that arrived in a message.
 using ConstBytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ConstantPtr = std::shared_ptr<const Constant>;
-
-// The memory of an array of any type, held while this lives. Made and freed under the GIL.
-class View {
- public:
-  // Raises ValueError when its elements are not in row-major order, or not to be written.
-  View(nb::handle array, bool written) {
-    const int flags = written ? PyBUF_WRITABLE : PyBUF_SIMPLE;
-    if (PyObject_GetBuffer(array.ptr(), &view_, flags) != 0) nb::raise_python_error();
-  }
-  View(const View&) = delete;
-  View& operator=(const View&) = delete;
-  ~View() { PyBuffer_Release(&view_); }
-
-  std::byte* data() const { return static_cast<std::byte*>(view_.buf); }
-  int64_t bytes() const { return view_.len; }
-
- private:
-  Py_buffer view_;
-};
 
 const std::byte* At(const std::shared_ptr<MappedFile>& file, int64_t offset, int64_t bytes) {
   if (offset < 0 || bytes < 0 || offset > file->bytes() - bytes) {
@@ -107,43 +86,6 @@ std::shared_ptr<Step> NewStep(const std::string& op, std::map<std::string, Attr>
   const Attrs values(std::move(attrs));
   nb::gil_scoped_release release;  // packing a weight may take long
   return MakeStep(op, StepSpec{values, inputs, outputs, constants});
-}
-
-// Runs all steps; returns the microseconds of each.
-std::vector<double> RunSegment(const Segment& segment, const nb::list& inputs,
-                               const nb::list& outputs, Team& team) {
-  std::deque<View> held;
-  const auto pointers = [&]<typename Byte>(const nb::list& arrays,
-                                           const std::vector<TensorType>& types,
-                                           std::vector<Byte*>* to) {
-    if (arrays.size() != types.size()) throw std::invalid_argument("wrong number of arrays");
-    for (size_t i = 0; i < types.size(); ++i) {
-      const View& view = held.emplace_back(arrays[i], !std::is_const_v<Byte>);
-      if (view.bytes() != types[i].bytes()) {
-        throw std::invalid_argument("array " + std::to_string(i) + " has " +
-                                    std::to_string(view.bytes()) + " bytes, expected " +
-                                    types[i].str());
-      }
-      to->push_back(view.data());
-    }
-  };
-  std::vector<const std::byte*> in;
-  std::vector<std::byte*> out;
-  pointers(inputs, segment.inputs(), &in);
-  pointers(outputs, segment.outputs(), &out);
-  std::vector<double> step_us;
-  nb::gil_scoped_release release;
-  // Kept from run to run: fresh pages would count as the steps' own time.
-  thread_local Buffer workspace;
-  const int64_t bytes = segment.workspace_bytes(team.size());
-  if (workspace.bytes() < bytes) workspace = Buffer(bytes);
-  for (size_t i = 0; i < segment.steps().size(); ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    segment.RunStep(i, in.data(), out.data(), workspace.data(), team);
-    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
-    step_us.push_back(took.count());
-  }
-  return step_us;
 }
 
 }  // namespace
@@ -249,6 +191,13 @@ NB_MODULE(_kernels, m) {
   nb::class_<Team>(m, "Team")
       .def(nb::new_(&MakeThreadTeam), "cores"_a)
       .def_prop_ro("size", &Team::size);
+
+  nb::class_<SegmentRun>(m, "SegmentRun")
+      .def(nb::init<std::shared_ptr<const Segment>, Team&, const nb::list&, const nb::list&>(),
+           "segment"_a, "team"_a, "inputs"_a, "outputs"_a, nb::keep_alive<1, 3>())
+      .def("run", &SegmentRun::Run, "inputs"_a)
+      .def("run_arrays", &SegmentRun::RunArrays, "arrays"_a)
+      .def_prop_ro("step_us", &SegmentRun::step_us);
 
   m.def("available_cores", &AvailableCores);
   m.def("native_ops", &NativeOps);

@@ -1,5 +1,6 @@
 """Run a compiled model in this process: for the compiler, benchmarks and tests."""
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from coexec.kernels._kernels import Constant, Team, available_cores
+from coexec.kernels._kernels import Constant, SegmentRun, Team, available_cores
 from coexec.kernels.program.build import BuiltSegment, build_segment
 from coexec.kernels.program.dtypes import numpy_dtype
 from coexec.kernels.program.errors import RunError
@@ -42,7 +43,7 @@ class _OnnxStage:
 @dataclass(frozen=True, slots=True)
 class _NativeStage:
     built: BuiltSegment
-    made: list[tuple[tuple[int, ...], np.dtype[Any]]]  # shape and dtype of each output
+    run: SegmentRun  # from arrays in order to arrays by index
 
 
 _Stage = _NativeStage | _OnnxStage
@@ -61,12 +62,13 @@ class Runner:
         self._inputs = {i: _spec(model.program.tensors[i]) for i in model.program.inputs}
         self._outputs = {i: model.program.tensors[i].name for i in model.program.outputs}
         self._stages: list[_Stage] = []
-        self._step_us: dict[int, list[float]] = {}  # by stage, of the last run
+        self._onnx_us: dict[int, float] = {}  # by stage, of the last run
         for backend, layers in _stages(model.program):
             if backend == ONNX_RUNTIME:
                 self._stages += [self._onnx_stage(i) for i in layers]
             else:
                 self._stages.append(self._native_stage(model, layers))
+        self._native = self._native_model()
         self._whole = self._whole_model()
         self._loose = [] if self._whole is None else self._loose_inputs(self._whole)
         self._output_names = tuple(self._outputs.values())
@@ -98,10 +100,12 @@ class Runner:
     def layer_us(self) -> dict[int, float]:
         """Layer index -> microseconds in the last run."""
         times: dict[int, float] = {}
-        for at, step_us in self._step_us.items():
-            stage = self._stages[at]
-            layers = [stage.index] if isinstance(stage, _OnnxStage) else stage.built.steps
-            times.update(zip(layers, step_us, strict=True))
+        for at, stage in enumerate(self._stages):
+            if isinstance(stage, _OnnxStage):
+                times[stage.index] = self._onnx_us[at]
+            else:
+                run = self._native or stage.run
+                times.update(zip(stage.built.steps, run.step_us, strict=True))
         return times
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +113,8 @@ class Runner:
 
         Raises RunError when an input is missing, unknown, or of another dtype or shape.
         """
+        if self._native is not None:
+            return self._native.run(inputs) or self._run_native(self._native, inputs)
         if self._whole is not None:
             return self._run_whole(self._whole, inputs)
         values = self._bind(inputs)
@@ -116,11 +122,16 @@ class Runner:
             if isinstance(stage, _OnnxStage):
                 start = time.perf_counter()
                 results = stage.layer.run([values[i] for i in stage.inputs])
-                self._step_us[at] = [(time.perf_counter() - start) * 1e6]
+                self._onnx_us[at] = (time.perf_counter() - start) * 1e6
                 values.update(zip(stage.outputs, results, strict=True))
             else:
-                self._step_us[at] = self._run_segment(stage, values)
+                values.update(stage.run.run_arrays([values[i] for i in stage.built.inputs]))
         return {name: values[i] for i, name in self._outputs.items()}
+
+    def _run_native(self, native: SegmentRun, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """When a run says that inputs are not just arrays that fit."""
+        values = self._bind(inputs)
+        return native.run_arrays([values[i] for i in self._segments()[0].inputs])
 
     def _run_whole(self, layer: OnnxLayer, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """ONNX Runtime checks most inputs itself; when it complains, our words come first."""
@@ -133,15 +144,8 @@ class Runner:
         except RunError:
             self._bind(inputs)
             raise
-        self._step_us[0] = [(time.perf_counter() - start) * 1e6]
+        self._onnx_us[0] = (time.perf_counter() - start) * 1e6
         return dict(zip(self._output_names, results, strict=True))
-
-    def _run_segment(self, stage: _NativeStage, values: dict[int, Any]) -> list[float]:
-        built = stage.built
-        made = [np.empty(shape, dtype) for shape, dtype in stage.made]
-        step_us = built.segment.run([values[i] for i in built.inputs], made, self._team)
-        values.update(zip(built.outputs, made, strict=True))
-        return step_us
 
     def _segments(self) -> Sequence[BuiltSegment]:
         return [stage.built for stage in self._stages if isinstance(stage, _NativeStage)]
@@ -181,8 +185,27 @@ class Runner:
 
     def _native_stage(self, model: CompiledModel, layers: list[int]) -> _NativeStage:
         built = build_segment(model, layers, lambda t: self._constant(model, t))
+        inputs = [(i, "") for i in built.inputs]
+        return _NativeStage(built, self._segment_run(built, inputs, list(built.outputs)))
+
+    def _native_model(self) -> SegmentRun | None:
+        """The segment that is all of the model, from and to arrays by name."""
+        match self._stages:
+            case [_NativeStage(built)]:
+                if set(built.inputs) == set(self._inputs) and built.outputs == list(self._outputs):
+                    specs = [self._inputs[i] for i in built.inputs]
+                    inputs = [(spec.name, _format(spec)) for spec in specs]
+                    return self._segment_run(built, inputs, list(self._outputs.values()))
+        return None
+
+    def _segment_run(
+        self, built: BuiltSegment, inputs: Sequence[tuple[Any, str]], outputs: Sequence[Any]
+    ) -> SegmentRun:
         types = [self._program.tensors[i].type for i in built.outputs]
-        return _NativeStage(built, [(tuple(t.shape), numpy_dtype(t.dtype)) for t in types])
+        makes = [functools.partial(np.empty, tuple(t.shape), numpy_dtype(t.dtype)) for t in types]
+        return SegmentRun(
+            built.segment, self._team, list(inputs), list(zip(outputs, makes, strict=True))
+        )
 
     def _bind(self, inputs: Mapping[str, Any]) -> dict[int, Any]:
         values = {}
@@ -215,6 +238,14 @@ class Runner:
 def _spec(tensor: program_pb2.Tensor) -> _Spec:
     dtype = None if tensor.type.dtype == "opaque" else numpy_dtype(tensor.type.dtype)
     return _Spec(tensor.name, dtype, tuple(tensor.type.shape))
+
+
+def _format(spec: _Spec) -> str:
+    """How Python's buffers name the elements; "" where they cannot."""
+    try:
+        return np.empty(0, spec.dtype).data.format
+    except ValueError:
+        return ""
 
 
 def _stages(program: program_pb2.Program) -> list[tuple[str, list[int]]]:

@@ -95,20 +95,43 @@ def test_a_program_gives_what_its_layers_say(program: program_pb2.Program) -> No
     np.testing.assert_array_equal(x, kept)
 
 
-def test_inputs_that_do_not_fit_are_named() -> None:
+def _neg() -> Runner:
     program = program_pb2.Program(name="neg")
     program.tensors.add(name="x", type=_type([2, 2]))
     program.tensors.add(name="y", type=_type([2, 2]))
     program.layers.add(name="neg", op="Neg", inputs=[0], outputs=[1])
     program.inputs.append(0)
     program.outputs.append(1)
-    runner = _runner(program)
+    return _runner(program)
+
+
+def test_inputs_that_do_not_fit_are_named() -> None:
+    runner = _neg()
     with pytest.raises(RunError, match=r"inputs \['z'\] given, the model takes \['x'\]"):
         runner.run({"z": np.zeros((2, 2), np.float32)})
     with pytest.raises(RunError, match=r"input 'x': float64\[2, 2\] given, f32\[2, 2\] expected"):
         runner.run({"x": np.zeros((2, 2))})
     with pytest.raises(RunError, match=r"float32\[3\] given"):
         runner.run({"x": np.zeros(3, np.float32)})
+
+
+def test_any_input_that_is_such_an_array_will_do() -> None:
+    runner = _neg()
+    x = np.arange(4, dtype=np.float32).reshape(2, 2)
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for array in (x, frozen, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        np.testing.assert_array_equal(runner.run({"x": array})["y"], -x)
+        assert list(runner.layer_us) == [0]
+
+
+def test_what_a_run_returned_stays_as_it_was() -> None:
+    runner = _neg()
+    results = [runner.run({"x": np.full((2, 2), i, np.float32)})["y"] for i in range(3)]
+    part = runner.run({"x": np.full((2, 2), 3, np.float32)})["y"][0]
+    results.append(runner.run({"x": np.full((2, 2), 4, np.float32)})["y"])
+    np.testing.assert_array_equal(np.array(results)[:, 0, 0], [0, -1, -2, -4])
+    np.testing.assert_array_equal(part, [-3, -3])
 
 
 def test_inputs_that_only_onnx_runtime_takes_are_refused() -> None:
