@@ -37,18 +37,20 @@ class GemmDotStep final : public NarrowStep {
             .panels_max = variant_.panels_max};
   }
 
-  void Narrow(const float* x, std::byte* to) const override {
+  void Narrow(const float* x, int64_t rows, std::byte* to) const override {
     auto* narrow = reinterpret_cast<uint16_t*>(to);
-    variant_.narrow(x, packed_->columns, narrow);
-    std::fill(narrow + packed_->columns, narrow + x_stride(), uint16_t{0});
+    for (int64_t r = 0; r < rows; ++r, x += packed_->columns, narrow += x_stride()) {
+      variant_.narrow(x, packed_->columns, narrow);
+      std::fill(narrow + packed_->columns, narrow + x_stride(), uint16_t{0});
+    }
   }
 
-  void Multiply(const std::byte* x, const GemmArgs& rest) const override {
-    variant_.fn({.w = packed_->view(),
-                 .x = reinterpret_cast<const uint16_t*>(x),
-                 .x_stride = x_stride(),
-                 .rest = rest,
-                 .features = packed_->rows});
+  void Multiply(const Chunk& chunk) const override {
+    GemmDotArgs args = {};
+    args.w = packed_->view();
+    args.x_stride = x_stride();
+    args.features = packed_->rows;
+    MultiplyTiles(chunk, args, variant_.fn);
   }
 
   const GemmDotVariant& variant_;

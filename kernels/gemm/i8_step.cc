@@ -27,21 +27,23 @@ class GemmI8Step final : public NarrowStep {
             .panels_max = variant_.panels_max};
   }
 
-  void Narrow(const float* x, std::byte* to) const override {
-    variant_.quantize(x, packed_->inputs, input_.inverse, input_.low, input_.high, to);
+  void Narrow(const float* x, int64_t rows, std::byte* to) const override {
     const int64_t used = packed_->inputs * kI8GroupBytes / I8GroupInputs(variant_.form);
-    std::fill(to + used, to + x_stride(), std::byte{0});
+    for (int64_t r = 0; r < rows; ++r, x += packed_->inputs, to += x_stride()) {
+      variant_.quantize(x, packed_->inputs, input_.inverse, input_.low, input_.high, to);
+      std::fill(to + used, to + x_stride(), std::byte{0});
+    }
   }
 
-  void Multiply(const std::byte* x, const GemmArgs& rest) const override {
-    variant_.fn({.groups = packed_->groups,
-                 .w = packed_->values.as<int8_t>(),
-                 .start = start_.data(),
-                 .scale = scale_.data(),
-                 .x = x,
-                 .x_stride = x_stride(),
-                 .rest = rest,
-                 .features = packed_->features});
+  void Multiply(const Chunk& chunk) const override {
+    GemmI8Args args = {};
+    args.groups = packed_->groups;
+    args.w = packed_->values.as<int8_t>();
+    args.start = start_.data();
+    args.scale = scale_.data();
+    args.x_stride = x_stride();
+    args.features = packed_->features;
+    MultiplyTiles(chunk, args, variant_.fn);
   }
 
   const GemmI8Variant& variant_;

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -6,6 +7,7 @@
 #include "kernels/base/activation.h"
 #include "kernels/base/copies_input.h"
 #include "kernels/base/step.h"
+#include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemm_args.h"
 
 namespace coexec::kernels {
@@ -34,21 +36,54 @@ class NarrowStep : public Step, public CopiesInput {
     int panels_max;      // that a call works on at once
   };
   virtual Product product() const = 0;
-  // x[inputs] into the row_bytes at `to`.
-  virtual void Narrow(const float* x, std::byte* to) const = 0;
-  // A tile: narrow rows x, row_bytes apart, by the panels in `rest`, whose weights and x are not
-  // set.
-  virtual void Multiply(const std::byte* x, const GemmArgs& rest) const = 0;
+  // x[rows, inputs] into `rows` times row_bytes at `to`.
+  virtual void Narrow(const float* x, int64_t rows, std::byte* to) const = 0;
+
+  struct Chunk {
+    const StepContext& context;
+    int64_t row_begin, rows;
+    const std::byte* x;  // narrow
+  };
+  // Calls MultiplyTiles with the kernel and its weight.
+  virtual void Multiply(const Chunk& chunk) const = 0;
+
+  // Tiles of at most rows_max by panels_max, on all threads; panels by panels, so that those stay
+  // in cache for all rows. `whole` has all arguments of fn but x and `rest`.
+  template <typename Args>
+  void MultiplyTiles(const Chunk& chunk, Args whole, void (*fn)(const Args&)) const;
 
  private:
   int64_t chunk_rows() const;
-  void NarrowRows(const StepContext& context, int64_t row_begin, int64_t rows) const;
-  void MultiplyRows(const StepContext& context, int64_t row_begin, int64_t rows) const;
+  GemmArgs Rest(const Chunk& chunk) const;
 
   int64_t rows_;
   bool bias_;
   bool residual_;
   Activation activation_;
 };
+
+template <typename Args>
+void NarrowStep::MultiplyTiles(const Chunk& chunk, Args whole, void (*fn)(const Args&)) const {
+  const Product p = product();
+  whole.rest = Rest(chunk);
+  const int64_t blocks = (chunk.rows + p.rows_max - 1) / p.rows_max;
+  const int64_t columns = (p.panels + p.panels_max - 1) / p.panels_max;
+  const int64_t macs = 1 + p.panel_macs * p.panels_max * chunk.rows / std::max<int64_t>(1, blocks);
+  const auto tiles = [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = chunk.rows * (i % blocks) / blocks;
+      const int64_t panel = i / blocks * p.panels_max;
+      Args args = whole;
+      args.x = reinterpret_cast<decltype(args.x)>(chunk.x + row * p.row_bytes);
+      args.rest.rows = static_cast<int32_t>(chunk.rows * (i % blocks + 1) / blocks - row);
+      args.rest.panel_begin = static_cast<int32_t>(panel);
+      args.rest.panel_end = static_cast<int32_t>(std::min(panel + p.panels_max, p.panels));
+      if (residual_) args.rest.residual += row * p.features;
+      args.rest.y += row * p.features;
+      fn(args);
+    }
+  };
+  ParallelFor(chunk.context.team, columns * blocks, 1 + kPartMacs / macs, tiles);
+}
 
 }  // namespace coexec::kernels
