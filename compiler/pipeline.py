@@ -31,6 +31,7 @@ from coexec.compiler.onnx_import import (
 from coexec.compiler.onnx_import.read import MODEL_BYTES_MAX
 from coexec.compiler.partition import partition, whole_model
 from coexec.compiler.passes import FINISH, LAYOUTS, REWRITES, Pass, PassReport
+from coexec.compiler.passes.linear import LINEAR
 from coexec.compiler.program import to_program
 from coexec.compiler.prune import PruneRule, Target, prune
 from coexec.compiler.prune.basis import decompose
@@ -198,7 +199,7 @@ def _tune(
         return graph, {}
     before = {layer.name for layer in graph.layers}
     choices = tune_layouts(graph, effort, tuning)
-    if options.dtype == "f32":
+    if options.dtype == "f32" and not _has_integers(graph):
         tuned = tune_backends(graph, whole_model, effort, tuning, choices)
     else:  # ONNX Runtime would compute something else
         tuned = Backends(graph, choices)
@@ -214,6 +215,11 @@ def _tune(
         and (layer.name not in before or choice.taken != choice.candidates[0].name)
     ]
     return tuned.graph, tuned.choices
+
+
+def _has_integers(graph: Graph) -> bool:
+    operands = (v for layer in graph.layers if layer.op in LINEAR for v in layer.inputs if v)
+    return any(value.type.dtype == "i8" for value in operands)
 
 
 def _of_layers(layer: Layer) -> str:
@@ -256,6 +262,9 @@ def _run_passes(
             report.undone.append(f"{done.name}: {refused}")
         else:
             report.passes[done.name] = report.passes.get(done.name, 0) + len(done.done)
+            if done.name == "use_integers":
+                report.typed += [f"{name}: int8, as the model says" for name in done.done]
+                report.typed += [f"{why}; stays f32" for why in done.refused]
 
 
 def _copies(layers: Sequence[Layer]) -> list[Layer]:
@@ -302,7 +311,7 @@ def _prune(graph: Graph, options: CompileOptions, report: CompileReport) -> None
 def _quantize(graph: Graph, options: CompileOptions, report: CompileReport) -> None:
     examples = read_calibration(options.calibration, graph) if options.calibration else []
     typed = quantize(graph, options.dtype, examples, GraphRunner())
-    report.typed = typed.lines()
+    report.typed += typed.lines()
     report.warnings += typed.warnings
 
 

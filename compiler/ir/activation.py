@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from coexec.compiler.ir.integers import LEVELS
 from coexec.compiler.ir.op import Array, Attrs
 
 Function = Callable[[Array, float, float], Array]
@@ -46,6 +47,15 @@ def clip(x: Array, low: float, high: float) -> Array:
         limits = np.iinfo(x.dtype)
         low, high = int(max(low, limits.min)), int(min(high, limits.max))
     return np.minimum(np.maximum(x, low), high)
+
+
+def fake_quantize(x: Array, scale: float, zero: float) -> Array:
+    """To uint8 and back. In f32 and by the reciprocal, as int8 layers quantize what they read; NaN
+    becomes the least."""
+    steps = x.astype(np.float32) * (np.float32(1) / np.float32(scale))
+    inside = np.rint(np.minimum(np.fmax(steps, -zero), LEVELS - zero))
+    result: Array = (inside * np.float32(scale)).astype(x.dtype)
+    return result
 
 
 def _exp_below(x: Array, alpha: float) -> Array:
@@ -99,6 +109,7 @@ PARAMETERIZED: dict[str, tuple[tuple[str, ...], Function]] = {
     ),
     "HardSigmoid": (("alpha", "beta"), hard_sigmoid),
     "Clip": (("min", "max"), clip),
+    "FakeQuantize": (("scale", "zero"), fake_quantize),
 }
 
 ACTIVATION_ATTRS = {"activation": "s", "activation_alpha": "f", "activation_beta": "f"}
@@ -111,7 +122,7 @@ NO_ACTIVATION: dict[str, str | float] = {
 FUSED_SAMPLES = (
     ("Relu", 0.0, 0.0), ("Clip", 0.0, 6.0), ("LeakyRelu", 0.1, 0.0), ("HardSwish", 0.0, 0.0),
     ("HardSigmoid", 0.2, 0.5), ("Sigmoid", 0.0, 0.0), ("Silu", 0.0, 0.0), ("Tanh", 0.0, 0.0),
-    ("Elu", 0.7, 0.0), ("Gelu", 0.0, 0.0), ("GeluTanh", 0.0, 0.0),
+    ("Elu", 0.7, 0.0), ("Gelu", 0.0, 0.0), ("GeluTanh", 0.0, 0.0), ("FakeQuantize", 0.05, 90.0),
 )  # fmt: skip
 ACTIVATIONS = frozenset(PLAIN) | frozenset(GELU) | frozenset(PARAMETERIZED)
 

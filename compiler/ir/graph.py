@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -49,6 +50,21 @@ class TensorType:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]{layout}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Integers:
+    """What a constant was before the importer dequantized it: it is (steps - zero) * scale. zero
+    and scale have one element, or as many as the dim `axis`."""
+
+    steps: npt.NDArray[Any]
+    scale: npt.NDArray[Any]
+    zero: npt.NDArray[Any]
+    axis: int
+
+    def transposed(self, perm: Sequence[int]) -> Integers:
+        axis = list(perm).index(self.axis) if self.scale.size > 1 else 0
+        return Integers(self.steps.transpose(perm), self.scale, self.zero, axis)
+
+
 @dataclass(slots=True, eq=False)
 class Value:
     """A tensor of the graph. constant holds its elements when it is a weight."""
@@ -57,6 +73,7 @@ class Value:
     type: TensorType
     constant: npt.NDArray[Any] | None = None
     digest: bytes = b""  # set by the digest pass
+    integers: Integers | None = None
 
 
 @dataclass(slots=True, eq=False)

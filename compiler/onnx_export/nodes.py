@@ -90,6 +90,13 @@ def _clip(nodes: Nodes, layer: Layer, inputs: list[str], outputs: list[str]) -> 
     nodes.add("Clip", [*inputs, *limits], outputs)
 
 
+def _fake_quantize(nodes: Nodes, layer: Layer, inputs: list[str], outputs: list[str]) -> None:
+    scale = nodes.constant(np.asarray(layer.attrs["scale"], np.float32))
+    zero = nodes.constant(np.asarray(layer.attrs["zero"], np.uint8))
+    made = nodes.add("QuantizeLinear", [*inputs, scale, zero])
+    nodes.add("DequantizeLinear", [made, scale, zero], outputs)
+
+
 def _silu(nodes: Nodes, _layer: Layer, inputs: list[str], outputs: list[str]) -> None:
     nodes.add("Mul", [*inputs, nodes.add("Sigmoid", inputs)], outputs)
 
@@ -153,8 +160,9 @@ def _int_list(layer: Layer, name: str) -> list[int]:
 
 _SPECIAL: dict[str, Callable[[Nodes, Layer, list[str], list[str]], None]] = {
     "Conv": _linear, "ConvTranspose": _linear, "Gemm": _linear, "LSTM": _recurrent,
-    "GRU": _recurrent, "Clip": _clip, "Silu": _silu, "Resize": _resize, "Slice": _slice,
-    "Pad": _pad, "TopK": _top_k, "Cast": _cast, "Attention": add_attention,
+    "GRU": _recurrent, "Clip": _clip, "FakeQuantize": _fake_quantize, "Silu": _silu,
+    "Resize": _resize, "Slice": _slice, "Pad": _pad, "TopK": _top_k, "Cast": _cast,
+    "Attention": add_attention,
     **{name: _reduce for name in ops.BY_NAME if name.startswith("Reduce")},
     **dict.fromkeys(_WITH_OPERAND, _operand),
 }  # fmt: skip

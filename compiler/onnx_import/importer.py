@@ -133,7 +133,8 @@ def _take(result: Imported, proto: onnx.NodeProto) -> None:
         return
     node, reason = _convert(result, proto)
     all_constant = all(result.tensor(name) is not None for name in reads)
-    if all_constant or reason:
+    folds = all_constant and node.layers  # a converter that made none has the result already
+    if folds or reason:
         types = {name: result.types[name] for name in reads}
         tensors = {n: t for n in reads if (t := result.tensor(n)) is not None}
         inferred = infer_types(result.frame, proto, types, tensors)

@@ -156,7 +156,9 @@ class Node:
         if list(perm) == list(range(len(perm))):
             return value
         if value.constant is not None:
-            return self.constant(value.constant.transpose(perm))
+            turned = self.constant(value.constant.transpose(perm))
+            turned.integers = value.integers and value.integers.transposed(perm)
+            return turned
         return self.emit("Transpose", [value], {"perm": [int(p) for p in perm]})
 
 

@@ -12,6 +12,7 @@ from coexec.compiler.ir.verify import verify
 from coexec.compiler.passes import (
     digest,
     drop_dead,
+    drop_fake_quantize,
     drop_identity,
     fold_constants,
     fold_reshape,
@@ -23,8 +24,10 @@ from coexec.compiler.passes import (
     fuse_residual,
     recognize_activation,
     recognize_attention,
+    recognize_fake_quantize,
     recognize_layer_norm,
     sparsify,
+    use_integers,
 )
 from coexec.compiler.passes.rewrite import PassReport
 
@@ -36,6 +39,7 @@ REWRITES: tuple[Pass, ...] = (
     fold_reshape.run,
     fold_transpose.run,
     drop_identity.run,
+    recognize_fake_quantize.run,
     recognize_activation.run,  # while the constants it looks for are not in a bias yet
     recognize_layer_norm.run,
     recognize_attention.run,
@@ -45,6 +49,8 @@ REWRITES: tuple[Pass, ...] = (
     fuse_batch_norm.run,
     fuse_bias.run,  # what was added after it
     fuse_residual.run,
+    use_integers.run,  # when no more weights are made anew
+    drop_fake_quantize.run,
     fuse_activation.run,
     drop_dead.run,
 )

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from coexec.compiler.ir import Graph, Layer
-from coexec.compiler.ir.activation import PARAMETERIZED
-from coexec.compiler.passes.linear import linear_before, why_not_open
+from coexec.compiler.ir.activation import PARAMETERIZED, fake_quantize
+from coexec.compiler.ir.op import Attrs
+from coexec.compiler.passes.linear import linear_before, result, why_not_open
 from coexec.compiler.passes.rewrite import Links, PassReport, Rewrite
 
 FUSABLE = frozenset(
     (
         "Relu", "Clip", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Silu", "Tanh", "Elu",
-        "Gelu",
+        "Gelu", "FakeQuantize",
     )
 )  # fmt: skip
 
@@ -31,7 +34,22 @@ def _pattern(links: Links, layer: Layer) -> _Match | None:
 
 
 def _check(links: Links, match: _Match) -> str:
-    return why_not_open(links, match.linear)
+    why_not = why_not_open(links, match.linear)
+    return "" if why_not and _is_clamped_again(links, match) else why_not
+
+
+def _is_clamped_again(links: Links, match: _Match) -> bool:
+    """Is the function a FakeQuantize that reaches no further than the Relu or Clip before it?"""
+    linear, function = match
+    bounds = {
+        "Relu": (0.0, np.inf),
+        "Clip": (linear.attrs["activation_alpha"], linear.attrs["activation_beta"]),
+    }.get(str(linear.attrs["activation"]))
+    if function.op != "FakeQuantize" or bounds is None or not links.read_once(result(linear)):
+        return False
+    outside = np.array([*bounds, -np.inf, np.inf], np.float32)
+    ends = fake_quantize(outside, *map(Attrs(function.attrs).f, ("scale", "zero")))
+    return bool(ends[0] == ends[2] and ends[1] == ends[3])
 
 
 def _rewrite(links: Links, match: _Match) -> None:

@@ -16,9 +16,9 @@ from dataclasses import replace
 import numpy as np
 
 from coexec.compiler.ir import Array, Graph, Layer, TensorType, Value
-from coexec.compiler.ir.integers import LEVELS, STATE_MAX, SUM_MAX, WEIGHT_MAX
+from coexec.compiler.ir.integers import LEVELS, WEIGHT_MAX
 from coexec.compiler.ir.ops import BY_NAME
-from coexec.compiler.passes.sparsify import choose_layout, dense_share, layer_work
+from coexec.compiler.passes.integers import RECURRENT, scales_of, why_not_int8
 from coexec.compiler.prune.report import relative_error
 from coexec.compiler.prune.walk import Run, Walk
 from coexec.compiler.quantize.report import TypedWeight
@@ -26,11 +26,6 @@ from coexec.compiler.quantize.weights import TypedOperand, typed_operands
 
 # Of a layer's results, relative: sound layers are below a third of it.
 ERROR_MAX = 0.05
-# Of a convolution's group. Below these f32 is faster.
-_CHANNELS_MIN = 4
-_FILTERS_MIN = 8
-_RECURRENT = ("LSTM", "GRU")
-_OPS = ("Conv", "Gemm", *_RECURRENT)
 
 
 def quantized_weight(array: Array) -> tuple[Array, Array]:
@@ -74,40 +69,12 @@ def _why_not(graph: Graph, found: TypedOperand) -> str:
     layer, value = found.layer, found.value
     if found.why_not:
         return found.why_not
-    if layer.op not in _OPS:
-        return f"no int8 kernel for {layer.op}"
     if sum(value in other.inputs for other in graph.layers) > 1:
         return "several layers read it"
     assert value.constant is not None
-    if layer.op == "Conv" and (slower := _why_slower(layer, value)):
-        return slower
-    limit = STATE_MAX if found.operand == "r" else SUM_MAX
-    if value.type.elements > limit * _rows(layer, value):
-        return f"sums of more than {limit} products"
     if not np.isfinite(value.constant).all():
         return "it is not finite"
-    whole = layer.attrs.get("group", 1) == 1
-    if whole and choose_layout(layer_work(layer, value)) != "dense":
-        return "it is sparse, and int8 kernels are dense"
-    return ""
-
-
-def _why_slower(layer: Layer, value: Value) -> str:
-    """Why f32 would be faster than this convolution on int8, as measured on an AVX2 core."""
-    group = layer.attrs["group"]
-    assert isinstance(group, int)
-    filters, channels = value.type.shape[0] // group, value.type.shape[1]
-    if channels < _CHANNELS_MIN:
-        return "too few input channels to sum in pairs"
-    if filters < _FILTERS_MIN:
-        return "too few filters to pay for quantizing its input"
-    return "Winograd in f32 is faster" if dense_share(layer) < 1 else ""
-
-
-def _rows(layer: Layer, value: Value) -> int:
-    """How many scales the weight has: of LSTM and GRU it is [D, G*H, ...], else [M, ...]."""
-    dims = 2 if layer.op in _RECURRENT else 1
-    return int(np.prod(value.type.shape[:dims]))
+    return why_not_int8(layer, found.operand, value)
 
 
 def _quantize(found: TypedOperand, walk: Walk) -> tuple[float, str]:
@@ -125,9 +92,9 @@ def _quantize(found: TypedOperand, walk: Walk) -> tuple[float, str]:
         if not np.isfinite([low, high]).all():
             return 0.0, "its input is not finite"
         operands["x_scale"] = _constant(f"{layer.name}.x_scale", activation_scale(low, high))
-    rows = _rows(layer, weight)
+    rows = scales_of(layer, weight)
     integers, scale = quantized_weight(weight.constant.reshape(rows, -1))
-    dims = weight.type.shape[: 2 if layer.op in _RECURRENT else 1]
+    dims = weight.type.shape[: 2 if layer.op in RECURRENT else 1]
     operands[operand] = Value(
         weight.name, replace(weight.type, dtype="i8"), integers.reshape(weight.type.shape)
     )

@@ -24,6 +24,7 @@ from coexec.compiler.ir.ops import BY_NAME
 from coexec.compiler.ir.verify import verify
 from coexec.compiler.ir.window import window_attrs
 from coexec.compiler.native import Kernels
+from coexec.compiler.passes import integers
 from coexec.compiler.passes.test_support import Build
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.quantize import int8, quantize
@@ -107,7 +108,7 @@ def test_convolutions_compute_the_reference(
     examples = _examples(b, *x.type.shape)
     with (
         mock.patch.object(int8, "ERROR_MAX", math.inf),
-        mock.patch.object(int8, "_why_slower", return_value=""),
+        mock.patch.object(integers, "why_slower", return_value=""),
     ):
         report = quantize(graph, "int8", examples, interpret)
     verify(graph, "rewritten")

@@ -41,6 +41,7 @@ constexpr std::array<UnaryInfo, kUnaryOps> kInfos = {{
     {kGelu, "Gelu", "", ""},
     {kGeluTanh, "GeluTanh", "", ""},
     {kClip, "Clip", "min", "max"},
+    {kFakeQuantize, "FakeQuantize", "scale", "zero"},
 }};
 
 constexpr bool InOrder() {

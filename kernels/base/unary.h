@@ -37,8 +37,9 @@ enum class UnaryOp : uint8_t {
   kGelu,
   kGeluTanh,
   kClip,
+  kFakeQuantize,
 };
-constexpr int kUnaryOps = static_cast<int>(UnaryOp::kClip) + 1;
+constexpr int kUnaryOps = static_cast<int>(UnaryOp::kFakeQuantize) + 1;
 
 struct UnaryInfo {
   UnaryOp op;

@@ -150,9 +150,12 @@ constexpr OpEntry kOps[] = {
     Unary<kSelu>("Selu"),
     Unary<kHardSigmoid>("HardSigmoid"),
     Unary<kClip>("Clip"),
+    Unary<kFakeQuantize>("FakeQuantize"),
     {"Gelu", MakeGelu},
     {"Not", MakeNot},
     {"Cast", MakeCast},
+    {"QuantizeLinear", MakeQuantizeLinear},
+    {"DequantizeLinear", MakeDequantizeLinear},
     {"Where", MakeWhere},
     {"Mod", MakeMod},
 #define BINARY(name)                                                                           \

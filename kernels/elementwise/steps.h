@@ -12,5 +12,7 @@ constexpr int64_t kElementsPerPart = 16 * 1024;
 
 std::unique_ptr<Step> MakeUnaryStep(UnaryOp op, const StepSpec& spec);
 std::unique_ptr<Step> MakeBinaryStep(const char* name, BinaryOp op, const StepSpec& spec);
+std::unique_ptr<Step> MakeQuantizeLinear(const StepSpec& spec);
+std::unique_ptr<Step> MakeDequantizeLinear(const StepSpec& spec);
 
 }  // namespace coexec::kernels

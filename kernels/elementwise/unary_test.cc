@@ -75,6 +75,11 @@ const Case kCases[] = {
      },
      4, 16 * kEps},
     {kClip, [](double x, double a, double b) { return Clamp(x, a, b); }, 0, 0, -0.5f, 6.0f},
+    {kFakeQuantize,
+     [](double x, double scale, double zero) {
+       return std::nearbyint(std::isnan(x) ? -zero : Clamp(x / scale, -zero, 255 - zero)) * scale;
+     },
+     0, 0, 0.125f, 100.0f},
 };
 
 // Half ordinary values, half any bits at all, then the special ones.

@@ -22,6 +22,7 @@ from coexec.compiler.ir.ops import (
     matmul,
     pad,
     pool,
+    quantize_linear,
     reduction,
     reshape,
     resize,
@@ -38,9 +39,9 @@ from coexec.compiler.ir.ops import (
 ALL: list[Op] = [
     *conv.OPS, *conv_transpose.OPS, *gemm.OPS, *matmul.OPS, *attention.OPS, *lstm.OPS, *gru.OPS,
     *pool.OPS, *batch_norm.OPS, *instance_norm.OPS, *layer_norm.OPS, *softmax.OPS, *unary.OPS,
-    *binary.OPS, *where.OPS, *cast.OPS, *reduction.OPS, *arg_reduce.OPS, *top_k.OPS, *resize.OPS,
-    *concat.OPS, *split.OPS, *slice.OPS, *pad.OPS, *transpose.OPS, *reshape.OPS, *gather.OPS,
-    *expand.OPS, *tile.OPS, *depth_space.OPS,
+    *binary.OPS, *where.OPS, *cast.OPS, *quantize_linear.OPS, *reduction.OPS, *arg_reduce.OPS,
+    *top_k.OPS, *resize.OPS, *concat.OPS, *split.OPS, *slice.OPS, *pad.OPS, *transpose.OPS,
+    *reshape.OPS, *gather.OPS, *expand.OPS, *tile.OPS, *depth_space.OPS,
 ]  # fmt: skip
 
 BY_NAME: dict[str, Op] = {op.name: op for op in ALL}

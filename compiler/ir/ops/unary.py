@@ -25,7 +25,9 @@ from coexec.compiler.ir.op import (
 )
 
 # One rounding of one operation: a kernel has no room to differ.
-_EXACT = frozenset(("Relu", "Abs", "Neg", "Floor", "Ceil", "Round", "Sign", "Clip", "Not"))
+_EXACT = frozenset(
+    ("Relu", "Abs", "Neg", "Floor", "Ceil", "Round", "Sign", "Clip", "FakeQuantize", "Not")
+)
 # Defined for integers too.
 _ANY_NUMBER = frozenset(("Relu", "Abs", "Neg", "Sign", "Clip"))
 _POSITIVE = frozenset(("Sqrt", "Log", "Reciprocal"))
@@ -41,6 +43,7 @@ _PARAMETERS: dict[str, list[tuple[float, ...]]] = {
     "Selu": [(1.67326319, 1.05070102), (2.0, 3.0)],
     "HardSigmoid": [(0.2, 0.5), (1.0 / 6.0, 0.5)],
     "Clip": [(0.0, 6.0), (-1.5, 2.0), (-3.4028234663852886e38, 3.0)],
+    "FakeQuantize": [(0.125, 0.0), (0.03, 127.0), (0.07, 255.0)],
 }
 
 

@@ -7,6 +7,7 @@ from coexec.compiler.onnx_import.converters import (
     matrix,
     normalisation,
     pooling,
+    quantization,
     recurrent,
     reduction,
     resizing,
@@ -15,8 +16,8 @@ from coexec.compiler.onnx_import.converters import (
 from coexec.compiler.onnx_import.node import Converter
 
 _FAMILIES = (
-    convolution, elementwise, joining, matrix, normalisation, pooling, recurrent, reduction,
-    resizing, shaping,
+    convolution, elementwise, joining, matrix, normalisation, pooling, quantization, recurrent,
+    reduction, resizing, shaping,
 )  # fmt: skip
 
 # By domain ("" is ONNX's own) and op type.

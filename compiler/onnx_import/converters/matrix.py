@@ -13,7 +13,7 @@ from coexec.compiler.onnx_import.node import Array, Converter, Node
 def matmul(node: Node) -> list[Value | None]:
     a, b = node.input(0), node.input(1)
     if b.constant is not None and b.constant.ndim == 2 and a.type.dtype == "f32":
-        weights = node.constant(b.constant.T)
+        weights = node.transpose(b, [1, 0])
         return [node.emit("Gemm", [a, weights, None, None], NO_ACTIVATION)]
     return [node.emit("MatMul", [a, b])]
 
@@ -27,7 +27,7 @@ def gemm(node: Node) -> list[Value | None]:
     trans_b = bool(node.int_attr("transB", 0))
     c = _scaled(node, node.maybe(2), beta)
     if b.constant is not None and b.constant.ndim == 2 and a.type.dtype == "f32":
-        weights = b if trans_b else node.constant(b.constant.T)
+        weights = b if trans_b else node.transpose(b, [1, 0])
         weights = _scaled(node, weights, alpha) or weights
         bias = _bias(node, c, weights.type.shape[0])
         result = node.emit("Gemm", [a, weights, bias, None], NO_ACTIVATION)
