@@ -2,37 +2,20 @@
 #include "kernels/conv/sparse.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
 #include <vector>
 
-#include "kernels/base/check.h"
 #include "kernels/base/strip_matrix.h"
+#include "kernels/conv/check.h"
 #include "kernels/conv/csr_matrix.h"
 
 namespace coexec::kernels {
 namespace {
 
+using check::kPixels;
+using check::RandomEpilogue;
 using check::RandomFloats;
 using check::RandomInt;
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-// Zero, one, and one less and more than each width that tiles of either ISA have.
-constexpr int64_t kPixels[] = {0,  1,  7,  8,  9,  15, 16, 17, 23, 24,  25,  31,  32, 33,
-                               47, 48, 49, 63, 64, 65, 79, 95, 97, 113, 128, 129, 161};
-
-bool Same(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-Epilogue RandomEpilogue() {
-  Epilogue e{UnaryOp::kIdentity, 0.3f, 0.6f, -kInfinity, kInfinity};
-  const int64_t kind = RandomInt(0, 3);
-  if (kind == 1) e.low = 0.0f;
-  if (kind == 2) e.low = -0.5f, e.high = 0.5f;
-  if (kind == 3) e.activation = RandomInt(0, 1) ? UnaryOp::kHardSwish : UnaryOp::kSigmoid;
-  return e;
-}
+using check::Same;
 
 // Buffers of exactly the elements that the arguments name.
 struct Case {
