@@ -5,7 +5,6 @@ Client and AsyncClient call a daemon; everything else here is what they take, gi
 
 from .addresses import default_address, default_socket
 from .aio import AsyncClient
-from .calls import ModelMetadata, ModelState, Result, TensorInfo
 from .client import Client
 from .errors import (
     AlreadyExistsError,
@@ -21,6 +20,7 @@ from .errors import (
     UnavailableError,
     UnsupportedError,
 )
+from .model import ModelMetadata, ModelState, Result, TensorInfo
 
 __all__ = [
     "AlreadyExistsError",

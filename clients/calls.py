@@ -1,130 +1,21 @@
-"""Inference calls as messages: what both clients share, and what needs no connection."""
+"""An inference call before it is a message: which models, what inputs, what lies where."""
 
-import math
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
-from coexec.protos import coexec_pb2, inference_pb2
+from .arguments import INT64_MAX, UINT64_MAX, output_names, text, version_text, whole
+from .codec import Array, datatype_of
+from .errors import ArgumentError
+from .model import ModelMetadata
 
-from .codec import Array, datatype_of, decode, encode, encode_into, item_bytes
-from .errors import (
-    ArgumentError,
-    CoexecError,
-    InvalidInputError,
-    NotFoundError,
-    OverloadedError,
-    ServerError,
-    error_for,
-)
-from .regions import Region
-
-Transport = Literal["message", "shared_memory"]
-ParameterValue = bool | int | str | float
-_Request = inference_pb2.ModelInferRequest
-_Output = inference_pb2.ModelInferRequest.InferRequestedOutputTensor
+Version = str | int  # "" is the newest
+Model = str | tuple[str, Version]  # a name, or a name and a version
+Inputs = Mapping[str, Array] | Array
 
 SHARED_BYTES_MIN = 1 << 16  # larger tensors go through shared memory
 _ALIGNMENT = 64
-
-
-class Result(Mapping[str, Array]):
-    """A model's answer: output name to array.
-
-    transport says which way tensors went: "shared_memory" where at least one did.
-    """
-
-    def __init__(
-        self,
-        response: inference_pb2.ModelInferResponse,
-        outputs: dict[str, Array],
-        transport: Transport,
-    ) -> None:
-        self._outputs = outputs
-        self.model = response.model_name
-        self.version = response.model_version
-        self.id = response.id
-        self.transport = transport
-        self.parameters = {name: _plain(value) for name, value in response.parameters.items()}
-
-    def __getitem__(self, name: str) -> Array:
-        try:
-            return self._outputs[name]
-        except KeyError:
-            known = ", ".join(self._outputs)
-            raise KeyError(f"{self.model} has no output {name!r}; it has {known}") from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._outputs)
-
-    def __len__(self) -> int:
-        return len(self._outputs)
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{k}: {v.dtype}{list(v.shape)}" for k, v in self._outputs.items())
-        return f"<Result of {self.model}/{self.version} by {self.transport}: {shapes}>"
-
-
-def _plain(value: inference_pb2.InferParameter) -> ParameterValue:
-    kind = value.WhichOneof("parameter_choice")
-    return getattr(value, kind) if kind else ""
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """An input or output: its name, the protocol's datatype, its shape (-1: any)."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-    @property
-    def byte_size(self) -> int | None:
-        """Bytes it takes, or None where shape or elements are not fixed."""
-        size = item_bytes(self.datatype)
-        if size is None or min(self.shape, default=0) < 0:
-            return None
-        return size * math.prod(self.shape)
-
-
-@dataclass(frozen=True)
-class ModelMetadata:
-    """What a model takes and gives."""
-
-    name: str
-    versions: tuple[str, ...]
-    platform: str
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    properties: dict[str, str]
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """A model of the repository. state: READY, UNAVAILABLE, LOADING, UNLOADING or UNKNOWN."""
-
-    name: str
-    version: str
-    state: str
-    reason: str
-
-
-def metadata_from(response: inference_pb2.ModelMetadataResponse) -> ModelMetadata:
-    """The metadata in a response."""
-    inputs, outputs = (
-        tuple(TensorInfo(t.name, t.datatype, tuple(t.shape)) for t in tensors)
-        for tensors in (response.inputs, response.outputs)
-    )
-    return ModelMetadata(
-        response.name,
-        tuple(response.versions),
-        response.platform,
-        inputs,
-        outputs,
-        dict(response.properties),
-    )
 
 
 @dataclass(frozen=True)
@@ -193,134 +84,56 @@ class Layout:
 MESSAGE_ONLY = Layout()
 
 
-def _point(
-    parameters: MutableMapping[str, inference_pb2.InferParameter],
-    region: Region,
-    slot: tuple[int, int],
-) -> None:
-    offset, size = slot
-    parameters["shared_memory_region"].string_param = region.name
-    parameters["shared_memory_byte_size"].int64_param = size
-    if offset:
-        parameters["shared_memory_offset"].int64_param = offset
+def pairs(models: Sequence[Model]) -> list[tuple[str, str]]:
+    """Models as pairs of name and version.
 
-
-def _fill_inputs(
-    request: inference_pb2.ModelInferRequest | coexec_pb2.InferManyRequest,
-    call: Call,
-    layout: Layout,
-    region: Region | None,
-) -> None:
-    for name, array in call.inputs.items():
-        tensor = request.inputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
-        slot = layout.inputs.get(name)
-        if slot is None or region is None:
-            request.raw_input_contents.append(encode(array))
-        else:
-            encode_into(array, region.view[slot[0] : slot[0] + slot[1]])
-            _point(tensor.parameters, region, slot)
-    if call.deadline_us is not None:
-        request.parameters["timeout"].int64_param = call.deadline_us
-    if call.priority:
-        request.parameters["priority"].uint64_param = call.priority
-
-
-def _wanted(
-    target: Target, slots: Mapping[str, tuple[int, int]], region: Region | None
-) -> list[_Output]:
-    """The outputs to ask for: none where all go in the message."""
-    if target.outputs is None and not slots:
-        return []
-    names = target.outputs
-    if names is None:
-        assert target.metadata is not None
-        names = tuple(info.name for info in target.metadata.outputs)
-    wanted = [_Output(name=name) for name in names]
-    for output in wanted:
-        if output.name in slots and region is not None:
-            _point(output.parameters, region, slots[output.name])
-    return wanted
-
-
-def infer_request(
-    call: Call, region: Region | None = None, layout: Layout = MESSAGE_ONLY
-) -> _Request:
-    """The message of a call to one model; large inputs are copied into `region`."""
-    (target,) = call.targets
-    request = _Request(model_name=target.model, model_version=target.version, id=call.request_id)
-    _fill_inputs(request, call, layout, region)
-    slots = layout.outputs[0] if layout.outputs else {}
-    request.outputs.extend(_wanted(target, slots, region))
-    return request
-
-
-def infer_many_request(
-    call: Call, region: Region | None = None, layout: Layout = MESSAGE_ONLY
-) -> coexec_pb2.InferManyRequest:
-    """The message of a call to several models; large inputs are copied into `region`."""
-    request = coexec_pb2.InferManyRequest(id=call.request_id)
-    _fill_inputs(request, call, layout, region)
-    for i, target in enumerate(call.targets):
-        slots = layout.outputs[i] if layout.outputs else {}
-        outputs = _wanted(target, slots, region)
-        request.models.add(name=target.model, version=target.version, outputs=outputs)
-    return request
-
-
-def result_from(
-    response: inference_pb2.ModelInferResponse,
-    region: Region | None = None,
-    layout: Layout = MESSAGE_ONLY,
-    target: int = 0,
-) -> Result:
-    """The answer of the call's target number `target`, copied out of `region` where it lies there.
-
-    Raises ServerError where a tensor's bytes do not fit its shape.
+    Raises ArgumentError where there is none, or one is no such pair.
     """
-    outputs: dict[str, Array] = {}
-    transport: Transport = "shared_memory" if region and layout.inputs else "message"
-    slots = layout.outputs[target] if region and layout.outputs else {}
-    contents = response.raw_output_contents
-    if len(contents) != len(response.outputs):
-        counts = f"{len(response.outputs)} outputs but {len(contents)} contents"
-        raise ServerError(f"{response.model_name}: {counts}")
-    for tensor, raw in zip(response.outputs, contents, strict=True):
-        info = TensorInfo(tensor.name, tensor.datatype, tuple(tensor.shape))
-        data: bytes | memoryview = raw
-        if not raw and info.byte_size and tensor.name in slots and region is not None:
-            offset = slots[tensor.name][0]
-            data = region.view[offset : offset + info.byte_size]
-            transport = "shared_memory"
-        try:
-            outputs[tensor.name] = decode(tensor.datatype, tensor.shape, data)
-        except ValueError as error:
-            text = f"{response.model_name}: output {tensor.name}: {error}"
-            raise ServerError(text) from error
-    return Result(response, outputs, transport)
+    if not models:
+        raise ArgumentError("models is empty; name at least one model")
+    if isinstance(models, str):
+        raise ArgumentError(f"models is {models!r}; it must be a list of names")
+    return [_pair(model) for model in models]
 
 
-def results_from(
-    call: Call,
-    response: coexec_pb2.InferManyResponse,
-    region: Region | None = None,
-    layout: Layout = MESSAGE_ONLY,
-) -> dict[str, Result | CoexecError]:
-    """Model to its answer or to why there is none, in the order of the call.
+def _pair(model: Model) -> tuple[str, str]:
+    name, version = model if isinstance(model, tuple) and len(model) == 2 else (model, "")
+    return text("model", name), version_text(version)
 
-    Raises CoexecError where shared memory failed one of them, so that all can be sent again.
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a call is to be treated, as its caller says it; see Client.infer."""
+
+    outputs: Sequence[str] | None = None
+    timeout_s: float | None = None
+    deadline_us: int | None = None
+    priority: int = 0
+    request_id: str = ""
+
+
+def make_call(
+    models: Sequence[tuple[str, str]],
+    known: Sequence[ModelMetadata | None],
+    inputs: Inputs,
+    options: Options,
+) -> Call:
+    """The call to `models`, of which the metadata are `known` or None.
+
+    Raises ArgumentError for what cannot be sent.
     """
-    if len(response.results) != len(call.targets):
-        raise ServerError(f"{len(call.targets)} models called, {len(response.results)} answered")
-    results: dict[str, Result | CoexecError] = {}
-    for i, (target, part) in enumerate(zip(call.targets, response.results, strict=True)):
-        if not part.code:
-            results[target.label] = result_from(part.response, region, layout, i)
-            continue
-        error = error_for(part.code, part.message, call.request_id)
-        if region is not None and is_region_failure(error):
-            raise error
-        results[target.label] = error
-    return results
+    wanted = output_names(options.outputs)
+    deadline_us = options.deadline_us
+    if deadline_us is not None:
+        deadline_us = whole("deadline_us", deadline_us, INT64_MAX)
+    priority = whole("priority", options.priority, UINT64_MAX)
+    request_id = text("request_id", options.request_id)
+    targets = tuple(
+        Target(name, version, wanted, metadata)
+        for (name, version), metadata in zip(models, known, strict=True)
+    )
+    named = named_inputs(inputs, next(filter(None, known), None))
+    return Call(targets, named, deadline_us, priority, request_id)
 
 
 def named_inputs(
@@ -353,19 +166,3 @@ def _array(name: str, given: object) -> Array:
     if array.dtype.kind == "O" and not all(isinstance(i, str | bytes) for i in array.ravel()):
         raise ArgumentError(f"input '{name}' is an array of objects; only bytes and str can be")
     return array
-
-
-def is_region_failure(error: CoexecError) -> bool:
-    """Whether the call failed over shared memory, so that a message may do better.
-
-    InvalidInputError counts: what was known of the model's outputs may be out of date.
-    """
-    return isinstance(error, InvalidInputError) or "shared memory" in error.details.lower()
-
-
-_FINISHED = (InvalidInputError, NotFoundError, OverloadedError)
-
-
-def is_finished(error: BaseException) -> bool:
-    """Whether the daemon is done with a failed call's region: it answered, and at once."""
-    return isinstance(error, _FINISHED)

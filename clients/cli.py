@@ -14,11 +14,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from .calls import ModelMetadata, Result
 from .client import Client
 from .codec import Array, decode, item_bytes
 from .errors import CoexecError, UnavailableError, UnsupportedError
 from .facts import facts, reuse_text, statistics_table, table, top_text, trace
+from .model import ModelMetadata, Result
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

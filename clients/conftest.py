@@ -165,6 +165,12 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
             try:
                 if model.name == "absent":
                     raise LookupError("model 'absent' is not known")
+                if model.name == "picky":
+                    result.code, result.message = 3, "unexpected shape for input 'x'"
+                    continue
+                if any(output.name != "y" for output in model.outputs):
+                    result.code, result.message = 3, "unexpected inference output"
+                    continue
                 answer = self._answer(model.name, model.version, request, model.outputs)
                 result.response.CopyFrom(answer)
             except LookupError as error:

@@ -131,6 +131,40 @@ def test_infer_many_answers_by_model(fake: Fake) -> None:
     assert len(set(slots)) == 2
 
 
+@pytest.mark.parametrize(
+    ("wrong", "kind", "calls"),
+    [
+        ("absent", NotFoundError, 1),
+        ("picky", InvalidInputError, 2),  # its outputs may be others now: once more, by message
+    ],
+)
+def test_one_wrong_model_in_many_is_no_matter_to_the_others(
+    fake: Fake, wrong: str, kind: type[CoexecError], calls: int
+) -> None:
+    daemon, address = fake
+    with Client(address) as client:
+        for _ in range(2):
+            daemon.calls.clear()
+            results = client.infer_many([wrong, "double", "twice"], _ramp())
+            assert list(results) == [wrong, "double", "twice"]
+            assert isinstance(results[wrong], kind)
+            for label in ("double", "twice"):
+                result = results[label]
+                assert not isinstance(result, CoexecError)
+                assert result.transport == "shared_memory"
+                np.testing.assert_array_equal(result["y"], _ramp() * 2)
+            assert daemon.calls.count("infer_many") == calls
+        assert len(daemon.regions_seen) == 1
+
+
+def test_a_wrong_output_is_not_asked_for_twice(fake: Fake) -> None:
+    daemon, address = fake
+    with Client(address) as client:
+        results = client.infer_many(["double"], _ramp(), outputs=["q"])
+        assert isinstance(results["double"], InvalidInputError)
+        assert daemon.calls.count("infer_many") == 1
+
+
 def test_threads_never_share_a_region(fake: Fake) -> None:
     daemon, address = fake
     wrong: list[int] = []
@@ -305,8 +339,11 @@ async def test_asyncio_infers_alone_many_and_streams(fake: Fake) -> None:
         result = await client.infer("double", _ramp())
         assert result.transport == "shared_memory"
         np.testing.assert_array_equal(result["y"], _ramp() * 2)
-        many = await client.infer_many(["double", "absent"], _ramp())
+        many = await client.infer_many(["absent", "double", "picky"], _ramp())
         assert isinstance(many["absent"], NotFoundError)
+        assert isinstance(many["picky"], InvalidInputError)
+        assert not isinstance(many["double"], CoexecError)
+        assert many["double"].transport == "shared_memory"
         answers = [answer async for answer in client.stream("double", frames())]
         assert isinstance(answers[1], CoexecError)
         assert not isinstance(answers[2], CoexecError)

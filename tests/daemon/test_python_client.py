@@ -137,7 +137,10 @@ def test_several_models_on_one_input(ours: Client) -> None:
 
 def test_several_models_on_one_large_input(ours: Client) -> None:
     x = _random(300, 300)
-    results = ours.infer_many(["any_shape", "slow"], {"x": x, "t0": _random(512, 512)})
+    models = [("slow", "no version"), "nobody", "any_shape", "slow"]
+    results = ours.infer_many(models, {"x": x, "t0": _random(512, 512)})
+    assert isinstance(results.pop("slow/no version"), InvalidInputError)
+    assert isinstance(results.pop("nobody"), NotFoundError)
     for result in results.values():
         assert not isinstance(result, CoexecError), result
         assert result.transport == "shared_memory"

@@ -1,0 +1,227 @@
+"""A client's inference and shared memory, as steps (steps.py)."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import grpc
+
+from coexec.protos import inference_pb2
+
+from . import control
+from .addresses import default_address, is_same_machine
+from .answers import may_do_better, names_region, result_from, results_from
+from .calls import (
+    MESSAGE_ONLY,
+    Call,
+    Inputs,
+    Layout,
+    Model,
+    Options,
+    Target,
+    Version,
+    make_call,
+    pairs,
+)
+from .errors import (
+    CoexecError,
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+    error_for,
+)
+from .model import ModelMetadata, Result
+from .regions import Region, RegionPool
+from .requests import (
+    infer_many_request,
+    infer_request,
+    load_request,
+    register_request,
+)
+from .steps import Rpc, Steps
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
+_CLOSE_TIMEOUT_S = 1.0
+# After these the daemon is done with a failed call's region: it answered, and at once.
+_FINISHED = (InvalidInputError, NotFoundError, OverloadedError)
+
+
+class Session:
+    """Address, regions and known models of one client, and the steps of its methods."""
+
+    def __init__(self, address: str | None, shared_memory: bool) -> None:
+        self.address = address or default_address()
+        self.pool = RegionPool()
+        self._shares = shared_memory and is_same_machine(self.address)
+        self._known: dict[tuple[str, str], ModelMetadata] = {}
+
+    # Inference
+
+    def infer(
+        self, model: str, version: Version, inputs: Inputs, options: Options
+    ) -> Steps[Result]:
+        call = yield from self.call(pairs([(model, version)]), inputs, options)
+        region, layout = yield from self.lease(call)
+        try:
+            request = infer_request(call, region, layout)
+            response = yield Rpc("ModelInfer", request, options.timeout_s)
+            result = result_from(response, region, layout)
+        except BaseException as error:
+            self._take_back(region, error)
+            if region is None or not _by_message(error, layout):
+                raise
+            self._forget(call.targets, error)
+        else:
+            self._take_back(region)
+            return result
+        response = yield Rpc("ModelInfer", infer_request(call), options.timeout_s)
+        return result_from(response)
+
+    def infer_many(
+        self, models: Sequence[Model], inputs: Inputs, options: Options
+    ) -> Steps[dict[str, Result | CoexecError]]:
+        call = yield from self.call(pairs(models), inputs, options)
+        region, layout = yield from self.lease(call)
+        try:
+            request = infer_many_request(call, region, layout)
+            response = yield Rpc("InferMany", request, options.timeout_s)
+            answers = results_from(call, response, region, layout)
+        except BaseException as error:
+            self._take_back(region, error)
+            raise
+        self._take_back(region)
+        results = {t.label: answer for t, answer in zip(call.targets, answers, strict=True)}
+        again = []
+        for i, (target, answer) in enumerate(zip(call.targets, answers, strict=True)):
+            if region is not None and _by_message(answer, layout, i):
+                self._forget([target], answer)
+                again.append(target)
+        if again:
+            call = replace(call, targets=tuple(again))
+            response = yield Rpc("InferMany", infer_many_request(call), options.timeout_s)
+            for target, answer in zip(again, results_from(call, response), strict=True):
+                results[target.label] = answer
+        return results
+
+    def call(
+        self, models: Sequence[tuple[str, str]], inputs: Inputs, options: Options
+    ) -> Steps[Call]:
+        """The call, with the models' metadata where they matter. Raises ArgumentError."""
+        known: list[ModelMetadata | None] = [None] * len(models)
+        if self._shares or not isinstance(inputs, Mapping):
+            for i, model in enumerate(models):
+                with contextlib.suppress(CoexecError):  # the call itself will say what is wrong
+                    if model not in self._known:
+                        self._known[model] = yield from control.metadata(*model)
+                    known[i] = self._known[model]
+        if not isinstance(inputs, Mapping) and not any(known):
+            known[0] = yield from control.metadata(*models[0])
+        return make_call(models, known, inputs, options)
+
+    # Shared memory
+
+    def lease(self, call: Call) -> Steps[tuple[Region | None, Layout]]:
+        """A registered region for the call's large tensors, where one can be had."""
+        layout = Layout.of(call) if self._shares else MESSAGE_ONLY
+        region = self.pool.take(layout.byte_size) if layout.byte_size else None
+        yield from self.unregister_dropped()
+        if region is None:
+            return None, MESSAGE_ONLY
+        if region.registered:
+            return region, layout
+        try:
+            yield Rpc("SystemSharedMemoryRegister", register_request(region))
+        except BaseException as error:
+            self.pool.retire(region)
+            if not isinstance(error, CoexecError) or isinstance(error, UnavailableError):
+                raise
+            self._shares = False  # the daemon said no: ask no more
+            return None, MESSAGE_ONLY
+        region.registered = True
+        return region, layout
+
+    def unregister_dropped(self) -> Steps[None]:
+        """Tell the daemon which regions are gone."""
+        for name in self.pool.take_dropped():
+            request = inference_pb2.SystemSharedMemoryUnregisterRequest(name=name)
+            with contextlib.suppress(CoexecError):
+                yield Rpc("SystemSharedMemoryUnregister", request, _CLOSE_TIMEOUT_S)
+
+    def _take_back(self, region: Region | None, error: BaseException | None = None) -> None:
+        """A region from a call that is answered, or failed with `error`."""
+        if region is None:
+            return
+        if error is None or isinstance(error, _FINISHED):
+            self.pool.give(region)
+        else:
+            self.pool.retire(region)
+
+    def _forget(self, targets: Sequence[Target], error: BaseException | Result) -> None:
+        """What may be out of date after these failed over shared memory with `error`."""
+        for target in targets:
+            self._known.pop((target.model, target.version), None)
+        if isinstance(error, CoexecError) and names_region(error):
+            self.pool.forget()
+
+    # What is loaded
+
+    def load(
+        self,
+        name: str,
+        config: str | None,
+        files: Mapping[str, bytes] | None,
+        timeout_s: float | None,
+    ) -> Steps[None]:
+        self._known.clear()
+        yield Rpc("RepositoryModelLoad", load_request(name, config, files), timeout_s)
+
+    def unload(self, name: str) -> Steps[None]:
+        self._known.clear()
+        request = inference_pb2.RepositoryModelUnloadRequest(model_name=name)
+        yield Rpc("RepositoryModelUnload", request)
+
+
+class Stream:
+    """One streaming call of a session: requests with the regions lent to them."""
+
+    def __init__(self, session: Session, model: str, version: Version, options: Options) -> None:
+        self._session = session
+        self._models = pairs([(model, version)])
+        self._options = options
+        self._lent: dict[str, tuple[Region | None, Layout]] = {}
+        self._count = 0
+
+    def request(self, inputs: Inputs) -> Steps[inference_pb2.ModelInferRequest]:
+        """The next request."""
+        options = replace(self._options, request_id=str(self._count))
+        self._count += 1
+        call = yield from self._session.call(self._models, inputs, options)
+        region, layout = yield from self._session.lease(call)
+        self._lent[call.request_id] = region, layout
+        return infer_request(call, region, layout)
+
+    def answer(self, response: inference_pb2.ModelStreamInferResponse) -> Result | CoexecError:
+        answer = response.infer_response
+        # Answers come in the order of the requests, and an error may come without its id.
+        request_id = answer.id or next(iter(self._lent), "")
+        region, layout = self._lent.pop(request_id, (None, MESSAGE_ONLY))
+        try:
+            if response.error_message:
+                return error_for(grpc.StatusCode.UNKNOWN, response.error_message, request_id)
+            return result_from(answer, region, layout)
+        finally:
+            if region is not None:
+                self._session.pool.give(region)
+
+    def close(self) -> None:
+        for region, _ in self._lent.values():
+            if region is not None:
+                self._session.pool.retire(region)
+
+
+def _by_message(failure: object, layout: Layout, target: int = 0) -> bool:
+    return isinstance(failure, CoexecError) and may_do_better(failure, layout, target)

@@ -1,0 +1,68 @@
+"""The steps of a call, taken by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coexec.clients.calls import Options
+from coexec.clients.errors import DeadlineError, OverloadedError, PermissionDeniedError
+from coexec.clients.session import Session
+from coexec.clients.steps import Rpc, Steps
+from coexec.protos import inference_pb2
+
+_X = {"x": np.zeros(1 << 16, np.float32)}
+
+
+def _metadata() -> inference_pb2.ModelMetadataResponse:
+    response = inference_pb2.ModelMetadataResponse(name="m")
+    response.inputs.add(name="x", datatype="FP32", shape=[1 << 16])
+    response.outputs.add(name="y", datatype="FP32", shape=[1])
+    return response
+
+
+def _until_infer(steps: Steps[Any]) -> Rpc:
+    """Answers what is asked before the inference itself."""
+    rpc = next(steps)
+    while rpc.method != "ModelInfer":
+        rpc = steps.send(_metadata() if rpc.method == "ModelMetadata" else None)
+    return rpc
+
+
+def _region(rpc: Rpc) -> str:
+    assert isinstance(rpc.request, inference_pb2.ModelInferRequest)
+    return rpc.request.inputs[0].parameters["shared_memory_region"].string_param
+
+
+@pytest.mark.parametrize(
+    ("error", "again"), [(OverloadedError("full"), True), (DeadlineError("late"), False)]
+)
+def test_a_region_is_used_again_when_the_daemon_is_done_with_it(
+    error: Exception, again: bool
+) -> None:
+    session = Session("unix:/nowhere", shared_memory=True)
+    steps = session.infer("m", "", _X, Options())
+    first = _region(_until_infer(steps))
+    with pytest.raises(type(error)):
+        steps.throw(error)
+    second = _region(_until_infer(session.infer("m", "", _X, Options())))
+    assert (first == second) is again
+    session.pool.close()
+
+
+def test_a_call_that_is_left_gives_its_region_up() -> None:
+    session = Session("unix:/nowhere", shared_memory=True)
+    steps = session.infer("m", "", _X, Options())
+    first = _region(_until_infer(steps))
+    steps.close()
+    assert session.pool.take_dropped() == [first]
+
+
+def test_a_daemon_that_grants_no_region_is_not_asked_again() -> None:
+    session = Session("unix:/nowhere", shared_memory=True)
+    steps = session.infer("m", "", _X, Options())
+    assert next(steps).method == "ModelMetadata"
+    assert steps.send(_metadata()).method == "SystemSharedMemoryRegister"
+    rpc = steps.throw(PermissionDeniedError("no"))
+    assert (rpc.method, _region(rpc)) == ("ModelInfer", "")
+    assert next(session.infer("m", "", _X, Options())).method == "ModelInfer"
