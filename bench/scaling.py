@@ -3,7 +3,10 @@
     python -m bench.scaling [--network NAME] [--rounds N] [--json FILE]
 
 First the dense network over the same pruned by bcr, at rising shares of zeros: the break-even is
-the least share from which on it is faster. Then one core over two, dense and with 90 % zeros.
+the least share from which on it is faster. Then one core over two, dense and with 90 % zeros, and
+how evenly the kernels deal the products of kept weights to two workers: the busiest one's over the
+mean, by layer, and of all layers together when each waits for its busiest. Only convolutions with
+sparse weights say it.
 """
 
 import argparse
@@ -29,6 +32,7 @@ ZEROS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 # Blocks are given, not measured, so that all shares and runs compare the same thing.
 BLOCK = "8x64"
 MANY_ZEROS = 0.9
+WORKERS = 2
 NOISE = 1.02  # a ratio below says nothing
 
 
@@ -40,6 +44,15 @@ class Row:
     first_ms: float
     second_ms: float
     ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """products: multiply-adds with stored weights, of each worker."""
+
+    layer: str
+    products: list[int]
+    busiest_over_mean: float
 
 
 def main() -> None:
@@ -59,6 +72,14 @@ def main() -> None:
         faster = [row.ratio > NOISE for row in rows]
         wins = [z for i, z in enumerate(ZEROS) if all(faster[i:])]
         print(f"break-even: {f'{wins[0]:.0%}' if wins else 'above the largest share'} of zeros")
+        balances = _balances(_compiled(path, folder, MANY_ZEROS))
+        worst = max(balances, key=lambda row: row.busiest_over_mean)
+        busiest = sum(max(row.products) for row in balances)
+        balance = busiest * WORKERS / sum(sum(row.products) for row in balances)
+        print(
+            f"products of the busiest of {WORKERS} workers over the mean: {balance:.3f} in "
+            f"{len(balances)} layers, at most {worst.busiest_over_mean:.3f} ({worst.layer})"
+        )
         cores = available_cores()
         for zeros in (0.0, MANY_ZEROS):
             model = dense if zeros == 0.0 else _compiled(path, folder, zeros)
@@ -69,9 +90,15 @@ def main() -> None:
             rows.append(_measure(name, runners, model, arguments.rounds))
             os.sched_setaffinity(0, cores)
     if arguments.json:
-        facts = {"network": arguments.network, "break_even": wins[0] if wins else None}
-        text = json.dumps({"rows": [asdict(row) for row in rows], **facts}, indent=1)
-        arguments.json.write_text(text)
+        facts = {
+            "rows": [asdict(row) for row in rows],
+            "network": arguments.network,
+            "break_even": wins[0] if wins else None,
+            "busiest_over_mean": balance,
+            "worst_layer_busiest_over_mean": worst.busiest_over_mean,
+            "layers": [asdict(row) for row in balances],
+        }
+        arguments.json.write_text(json.dumps(facts, indent=1))
 
 
 def _compiled(path: Path, folder: Path, zeros: float) -> CompiledModel:
@@ -79,6 +106,15 @@ def _compiled(path: Path, folder: Path, zeros: float) -> CompiledModel:
     target = folder / f"{zeros:g}.coexec"
     compile_model(path, target, CompileOptions(prune=rules, profile=False))
     return format.load(target)
+
+
+def _balances(model: CompiledModel) -> list[Balance]:
+    found = []
+    for i, dealt in Runner(model).products(WORKERS).items():
+        products = [*dealt, *[0] * (WORKERS - len(dealt))]
+        share = max(products) * WORKERS / max(1, sum(products))
+        found.append(Balance(model.program.layers[i].name, products, share))
+    return found
 
 
 def _measure(name: str, runners: dict[str, Runner], model: CompiledModel, rounds: int) -> Row:

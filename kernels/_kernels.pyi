@@ -108,6 +108,9 @@ class Segment:
     @property
     def copied_bytes(self) -> list[int]:
         """What each step writes of its inputs in another order to read it again."""
+    def products(self, threads: int) -> list[list[int]]:
+        """Of each step, by thread: multiply-adds with stored weights in one run. Empty where the
+        weights are dense, or the step does not say."""
     def workspace_bytes(self, threads: int) -> int: ...
     def run(self, inputs: list[Array], outputs: list[Array], team: Team) -> list[float]:
         """Run all steps into `outputs`. Arrays are row-major; what counts is their bytes. Returns

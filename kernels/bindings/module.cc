@@ -14,6 +14,7 @@
 #include "kernels/base/copies_input.h"
 #include "kernels/base/host.h"
 #include "kernels/base/peak.h"
+#include "kernels/base/shares_work.h"
 #include "kernels/base/team.h"
 #include "kernels/bindings/segment_run.h"
 #include "kernels/program/mapped_file.h"
@@ -185,6 +186,18 @@ NB_MODULE(_kernels, m) {
                      }
                      return bytes;
                    })
+      .def(
+          "products",
+          [](const Segment& segment, int threads) {
+            std::vector<std::vector<int64_t>> products;
+            for (const SegmentStep& step : segment.steps()) {
+              const auto* shares = dynamic_cast<const SharesWork*>(step.step.get());
+              products.push_back(shares == nullptr ? std::vector<int64_t>()
+                                                   : shares->products(threads));
+            }
+            return products;
+          },
+          "threads"_a)
       .def("workspace_bytes", &Segment::workspace_bytes, "threads"_a)
       .def("run", &RunSegment, "inputs"_a, "outputs"_a, "team"_a);
 

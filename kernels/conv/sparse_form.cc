@@ -62,6 +62,17 @@ BcrForm::BcrForm(const Constant& weights, const ConvShape& shape,
   block_pixels_ = std::max<int64_t>(2, tiles) * variant_.tile_pixels;
 }
 
+int64_t BcrForm::kept(const Share& share) const {
+  const StripMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
+  const Strip* const strips = weights.view().strips;
+  int64_t kept = 0;
+  for (int32_t s = weights.SplitAt(share.part, share.parts);
+       s < weights.SplitAt(share.part + 1, share.parts); ++s) {
+    kept += int64_t{strips[s].count} * strips[s].rows;
+  }
+  return kept;
+}
+
 void BcrForm::Run(const SparseArgs& args, const Share& share, float* /*panel*/) const {
   const StripMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
   BcrArgs bcr{args, weights.view(), offsets_[static_cast<size_t>(share.group)].data(), 0, 0};
@@ -99,6 +110,18 @@ CsrForm::CsrForm(const Constant& weights, const ConvShape& shape,
     panel_bytes_ = std::max(panel_bytes_, RoundUp(group.panel_columns() * column_bytes, 64));
     if (group.ranges() > 1) sums_bytes_ = RoundUp(shape.group_out() * column_bytes, 64);
   }
+}
+
+int64_t CsrForm::kept(const Share& share) const {
+  const CsrMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
+  int64_t kept = 0;
+  for (int s = weights.shares() * share.part / share.parts;
+       s < weights.shares() * (share.part + 1) / share.parts; ++s) {
+    for (int range = 0; range < weights.ranges(); ++range) {
+      kept += weights.part(range, s).entry_count;
+    }
+  }
+  return kept;
 }
 
 void CsrForm::Run(const SparseArgs& args, const Share& share, float* panel) const {

@@ -28,6 +28,7 @@ class BcrForm {
   const char* kernel() const { return variant_.name; }
   int64_t tile_pixels() const { return variant_.tile_pixels; }
   int64_t kept() const { return kept_; }  // stored values of all groups
+  int64_t kept(const Share& share) const;
   // Pixels whose kept columns fit a core's second-level cache, when they are read in place.
   int64_t block_pixels() const { return block_pixels_; }
   int64_t panel_bytes() const { return 0; }
@@ -48,6 +49,7 @@ class CsrForm {
   const char* kernel() const { return variant_.name; }
   int64_t tile_pixels() const { return tile_pixels_; }
   int64_t kept() const { return kept_; }
+  int64_t kept(const Share& share) const;
   int64_t block_pixels() const { return tile_pixels_; }
   // The panel, and the sums between ranges of columns.
   int64_t panel_bytes() const { return panel_bytes_ + sums_bytes_; }

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "kernels/base/copies_input.h"
+#include "kernels/base/shares_work.h"
 #include "kernels/conv/conv_step.h"
 #include "kernels/conv/dense_planes.h"
 #include "kernels/conv/geometry.h"
@@ -23,7 +24,7 @@ constexpr int64_t kThreadFlops = 200'000;
 // Threads take equal shares of the pixels of all images, and so of the work on non-zeros; an
 // image too small for that is shared by rows.
 template <typename Form>
-class SparseConvStep final : public Step, public CopiesInput {
+class SparseConvStep final : public Step, public CopiesInput, public SharesWork {
  public:
   SparseConvStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
@@ -48,6 +49,13 @@ class SparseConvStep final : public Step, public CopiesInput {
 
   int64_t copied_bytes() const override {
     return items() * Blocks(shape_.out_pixels()) * plane_bytes();
+  }
+
+  std::vector<int64_t> products(int threads) const override {
+    const int parts = Parts(threads);
+    std::vector<int64_t> made;
+    for (int part = 0; part < parts; ++part) made.push_back(Products(part, parts));
+    return made;
   }
 
   void Run(const StepContext& context) const override {
@@ -83,6 +91,21 @@ class SparseConvStep final : public Step, public CopiesInput {
     if (part == parts) return pixels();
     const int64_t at = pixels() * part / parts;
     return at - at % shape_.out_pixels() % (planes_ ? shape_.out_w : kCutPixels);
+  }
+
+  int64_t Products(int part, int parts) const {
+    const int64_t size = shape_.out_pixels();
+    int64_t products = 0;
+    if (!ByPixels(parts)) {
+      for (int64_t i = 0; i < items(); ++i) products += size * form_.kept({Group(i), part, parts});
+      return products;
+    }
+    const int64_t end = CutAt(part + 1, parts);
+    for (int64_t at = CutAt(part, parts), count = 0; at < end; at += count) {
+      count = std::min(end - at, size - at % size);
+      products += count * form_.kept({Group(at / size), 0, 1});
+    }
+    return products;
   }
 
   void RunPixels(const StepContext& context, int part, int parts) const {

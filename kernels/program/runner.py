@@ -96,6 +96,15 @@ class Runner:
             for layer, copied in zip(stage.steps, stage.segment.copied_bytes, strict=True)
         }
 
+    def products(self, threads: int) -> dict[int, list[int]]:
+        """Layer index -> multiply-adds with stored weights by thread, where a kernel says so."""
+        return {
+            layer: products
+            for stage in self._segments()
+            for layer, products in zip(stage.steps, stage.segment.products(threads), strict=True)
+            if products
+        }
+
     @property
     def layer_us(self) -> dict[int, float]:
         """Layer index -> microseconds in the last run."""
