@@ -20,7 +20,13 @@ from coexec.compiler.tune.cache import Tuning
 from coexec.compiler.tune.candidates import sparse_operands
 from coexec.compiler.tune.choice import FOREIGN, NATIVE, Candidate, Choice
 from coexec.compiler.tune.effort import Effort
-from coexec.compiler.tune.foreign import Span, handed_over, native_spans, profiled_us, reasons
+from coexec.compiler.tune.foreign import (
+    Span,
+    handed_over,
+    native_spans,
+    profiled_us,
+    reasons,
+)
 from coexec.compiler.tune.key import graph_key, layer_key
 from coexec.compiler.tune.measure import Budget, Race, Run, pick, race, timed
 from coexec.compiler.tune.spans import cheapest_spans, crossing_us
@@ -32,6 +38,8 @@ _MARGIN = 0.02
 # Whole networks amplify what single layers differ by.
 _TOLERANCE = 1e-2
 _PROFILED_RUNS = 3
+# Times what changing sides should cost.
+_PRICES = (1.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ def _measured(
     want = _results(native.run(feed), graph)
     runs[NATIVE] = timed(partial(native.run, feed))
     layers = _layer_us(graph, _native_us(native.run, lambda: native.layer_us, feed))
-    for name in [FOREIGN, *_mixed(graph, layers)]:
+    for name in dict.fromkeys([FOREIGN, *_mixed(graph, layers)]):
         try:
             made = _variant(graph, whole_model, name)
             if made is None:
@@ -181,15 +189,19 @@ def _layer_us(graph: Graph, native_us: dict[int, float]) -> dict[int, tuple[floa
 
 
 def _mixed(graph: Graph, layers: dict[int, tuple[float, float]]) -> list[str]:
-    """The runs of layers that should pay, when they are neither none nor all."""
-    spans: list[Span] = []
-    for begin, end in native_spans(graph):
-        if begin not in layers:
-            continue
-        here, there = zip(*(layers[i] for i in range(begin, end)), strict=True)
-        found = cheapest_spans(here, there, crossing_us(graph, (begin, end)))
-        spans += [(begin + a, begin + b) for a, b in found]
-    return [] if spans in ([], native_spans(graph)) else [_name_of(spans)]
+    """Divisions that should pay, when they are neither none nor all: at the price of changing sides
+    as it should be, and at a higher one, which leaves the runs that pay whatever it is."""
+    names = []
+    for dearer in _PRICES:
+        spans: list[Span] = []
+        for begin, end in native_spans(graph):
+            if begin in layers:
+                here, there = zip(*(layers[i] for i in range(begin, end)), strict=True)
+                found = cheapest_spans(here, there, crossing_us(graph, (begin, end), dearer))
+                spans += [(begin + a, begin + b) for a, b in found]
+        if spans not in ([], native_spans(graph)):
+            names.append(_name_of(spans))
+    return names
 
 
 def _with_layers(
