@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.compare import alternate
 from coexec.compiler.describe import random_inputs
+from coexec.compiler.execute import runner_of
 from coexec.compiler.ir import Graph, Layer
 from coexec.compiler.tune.candidates import sparse_operands, with_layouts
 from coexec.compiler.tune.foreign import Profiled, handed_over, interface, native_spans
@@ -37,7 +38,8 @@ class Duel:
 
     @property
     def slower(self) -> bool:
-        return self.ratio * _SLOWER < 1.0
+        """By more than 5 % in the median, and at all in three rounds of four."""
+        return self.ratio * _SLOWER < 1.0 and self.high < 1.0
 
 
 def in_network(model: CompiledModel, graph: Graph, seconds: float) -> dict[int, Duel]:
@@ -68,16 +70,27 @@ def in_network(model: CompiledModel, graph: Graph, seconds: float) -> dict[int, 
 
 
 def over_foreign(graph: Graph, i: int, seconds: float) -> Duel:
-    """Layer i alone: here, and handed to ONNX Runtime from our arrays and back, as a program of
-    ours would do it."""
+    """Layer i alone: here, and in ONNX Runtime from our arrays and back."""
     layer = graph.layers[i]
-    (foreign,) = (
-        made for made in handed_over(graph, [(i, i + 1)], "").layers if made not in graph.layers
-    )
+    (foreign,) = set(_given(graph, i).layers) - set(graph.layers)
     session = OnnxLayer(program_pb2.Layer(name=layer.name, onnx_model=foreign.onnx_model))
     rng = np.random.default_rng(0)
     arrays = [generated(value.type, rng) for value in interface(graph, (i, i + 1))[0]]
     return _by_turns(Trial(layer).native(layer)[0], lambda: session.run(arrays), seconds)
+
+
+def when_given(model: CompiledModel, graph: Graph, i: int, layer_us: float, seconds: float) -> Duel:
+    """Layer i, which takes layer_us here, against what the whole network then needs more or less
+    when ONNX Runtime computes this layer of it."""
+    feed = random_inputs(model.program)
+    ours, theirs = runner_of(graph), runner_of(_given(graph, i))
+    times = _alternated(lambda: ours.run(feed), lambda: theirs.run(feed), seconds)
+    more_us = [b - a for a, b in zip(*times, strict=True)]
+    return _duel([layer_us] * len(more_us), [layer_us + us for us in more_us])
+
+
+def _given(graph: Graph, i: int) -> Graph:
+    return handed_over(graph, [(i, i + 1)], "")
 
 
 def over_dense(layer: Layer, seconds: float) -> Duel | None:
@@ -93,12 +106,20 @@ def over_dense(layer: Layer, seconds: float) -> Duel | None:
 
 
 def _by_turns(ours: Callable[[], object], theirs: Callable[[], object], seconds: float) -> Duel:
+    return _duel(*_alternated(ours, theirs, seconds))
+
+
+def _alternated(
+    ours: Callable[[], object], theirs: Callable[[], object], seconds: float
+) -> tuple[list[float], list[float]]:
+    """Microseconds of both, round by round, each after an untimed run of its own."""
     runs = {"ours": ours, "theirs": theirs}
     start = time.perf_counter()
     alternate(runs, 1, warmup=1)
     rounds = int(seconds / (time.perf_counter() - start))
     times = alternate(runs, min(_ROUNDS_MAX, max(_ROUNDS_MIN, rounds)), settle=1)
-    return _duel(*([ms * 1e3 for ms in times[name]] for name in runs))
+    a, b = ([ms * 1e3 for ms in times[name]] for name in runs)
+    return a, b
 
 
 def _repeat(one_round: Callable[[], None], seconds: float) -> None:

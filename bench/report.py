@@ -19,8 +19,8 @@ _WORDS = {
     "scaling": "What zeros and a second core are worth against coexec itself.",
     "real_speed": "Networks of public repositories as they are, over ONNX Runtime, one thread.",
     "tuned_layers": "Layers of tuned networks that two looks found more than 5 % slower than ONNX "
-    "Runtime's kernel inside its own run of the network, than the layer handed to ONNX Runtime "
-    "alone, and than their dense form; lost: by those of the first kind together.",
+    "Runtime's kernel inside its own run of the network (lost: by those together), than the layer "
+    "alone in ONNX Runtime, than the layer given to it in our program, and than their dense form.",
     "roundtrip": "A call of an identity model with 600 KB in and out.",
     "reuse": "Several heads on one backbone, and equal weights of different models.",
     "pruning": "Accuracy of the demo's networks pruned on, by magnitude and by least squares; lost "

@@ -3,22 +3,27 @@
     python -m bench.tuned_layers [--tune fast|full] [--only NAME] [--prune RULE] [--seconds S]
                                  [--json FILE [--add]]
 
-The networks are those of bench/zoo, dense and pruned, each tuned here and now. Three questions,
+The networks are those of bench/zoo, dense and pruned, each tuned here and now. Four questions,
 each measured by turns in one stretch, wall time on one thread, medians:
 
 * "run": does ONNX Runtime compute the layer faster inside its own run of the whole network? Its own
   profile says: there it fuses what follows, and keeps activations in blocks of channels from layer
   to layer; changing them is other nodes' time. So this is the least it ever takes, and what our
   kernel would have to reach: it judges kernels, not choices.
-* "alone": is the layer faster handed to ONNX Runtime from our arrays and back? That is what the
-  tuner could choose for it alone, so it judges the tuner. (Runs of several layers, which share the
-  price of changing sides, the tuner weighs by the whole network.)
+* "alone": is the layer faster in ONNX Runtime from our arrays and back? Then it reorders channels
+  itself, as it must where only this layer is its own. Asked of what was slower in a "run".
+* "given": is our whole network faster with this layer handed to ONNX Runtime? That is what the
+  tuner can choose for one layer, and adds to "alone" what our side pays: activations that leave the
+  arena, which stays in the caches, for new arrays. theirs: our layer's time with the difference of
+  the two networks. Asked of what was slower "alone"; it judges the tuner. (Runs of several layers
+  it weighs by itself.)
 * "dense": is a layer with zeros faster with its weights dense?
 
-All layers get a first look, short; those that look more than 5 % slower than ONNX Runtime in its
-run, or than dense, are measured again, longer, and the second look alone counts: of hundreds of
-layers measured once, some look slower by chance. lost us: what the layers slower than in ONNX
-Runtime's run lose together, of the network's time. Layers given to ONNX Runtime do not count.
+All layers get a first look, short; what looks slower than in ONNX Runtime's run, or than dense, is
+measured again, longer, and the second look alone counts: of hundreds of layers measured once, some
+look slower by chance. Slower is more than 5 % in the median, and at all in three rounds of four.
+lost us: what the layers slower than in ONNX Runtime's run lose together, of the network's time.
+Layers given to ONNX Runtime do not count.
 """
 
 import argparse
@@ -32,7 +37,7 @@ from typing import Any
 
 from bench import zoo
 from bench.graph_of import graph_of
-from bench.layer_times import Duel, in_network, over_dense, over_foreign
+from bench.layer_times import Duel, in_network, over_dense, over_foreign, when_given
 from coexec.compiler.ir import Graph
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.pipeline import CompileOptions, compile_model
@@ -42,15 +47,16 @@ from coexec.kernels.program import format
 from coexec.kernels.program.format import CompiledModel
 
 PRUNED = ("", "bcr=0.9", "unstructured=0.9", "unstructured=0.6")
-# What a first look at a network, or at a layer alone, takes of a second look's time; and a layer
-# alone of a network.
+# Shares of time: a first look's of a second's, a layer's alone of its network's, and how many times
+# as long two whole networks get that differ by one layer.
 _FIRST = 0.3
 _ALONE = 0.1
+_WHOLE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """A layer's second look. over: "run", "alone" or "dense"."""
+    """A layer's second look. over: "run", "alone", "given" or "dense"."""
 
     layer: str
     op: str
@@ -69,6 +75,7 @@ class Row:
     coexec_us: float
     slower_run: int
     slower_alone: int
+    slower_given: int
     slower_dense: int
     lost_us: float
     lost_percent: float
@@ -115,7 +122,7 @@ def look(
     graph = graph_of(model)
     native = sum(layer.op != ONNX_RUNTIME for layer in graph.layers)
     if not native:
-        return Row(network, prune, 0, 0.0, 0, 0, 0, 0.0, 0.0), []
+        return Row(network, prune, 0, 0.0, 0, 0, 0, 0, 0.0, 0.0), []
     times = in_network(model, graph, seconds * _FIRST)
     suspects = [i for i, duel in times.items() if duel.slower]
     if suspects:
@@ -135,6 +142,7 @@ def look(
         total_us,
         count["run"],
         count["alone"],
+        count["given"],
         count["dense"],
         lost_us,
         100 * lost_us / total_us,
@@ -152,7 +160,13 @@ def _over_onnx_runtime(
     for i in suspects:
         layer, taken = graph.layers[i], _taken(model, i)
         yield Second(layer.name, layer.op, taken, "run", times[i])
-        yield Second(layer.name, layer.op, taken, "alone", over_foreign(graph, i, seconds))
+        if not times[i].slower:
+            continue
+        alone = over_foreign(graph, i, seconds)
+        yield Second(layer.name, layer.op, taken, "alone", alone)
+        if alone.slower:
+            given = when_given(model, graph, i, times[i].ours_us, seconds * _WHOLE)
+            yield Second(layer.name, layer.op, taken, "given", given)
 
 
 def _over_dense(model: CompiledModel, graph: Graph, seconds: float) -> Iterator[Second]:
@@ -177,6 +191,7 @@ def _print(row: Row, seconds: list[Second]) -> None:
         f"{row.network:16}{row.prune or 'dense':18}of {row.native_layers:3} layers slower: "
         f"{row.slower_run} than in its run ({row.lost_us:.0f} us, {row.lost_percent:.1f} % of "
         f"{row.coexec_us / 1e3:.2f} ms), {row.slower_alone} than alone, "
+        f"{row.slower_given} than given, "
         f"{row.slower_dense} than dense",
         flush=True,
     )
@@ -201,7 +216,14 @@ def _write(path: Path, rows: list[dict[str, Any]], layers: list[dict[str, Any]],
         rows, layers = kept(before["rows"]) + rows, kept(before["layers"]) + layers
     totals = {
         name: sum(row[name] for row in rows)
-        for name in ("native_layers", "slower_run", "slower_alone", "slower_dense", "lost_us")
+        for name in (
+            "native_layers",
+            "slower_run",
+            "slower_alone",
+            "slower_given",
+            "slower_dense",
+            "lost_us",
+        )
     }
     percent = 100 * totals["lost_us"] / max(1.0, sum(row["coexec_us"] for row in rows))
     facts = {"rows": rows, **totals, "lost_percent": percent, "layers": layers}
