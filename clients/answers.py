@@ -1,5 +1,7 @@
 """What the daemon answers, read."""
 
+import grpc
+
 from coexec.protos import coexec_pb2, inference_pb2
 
 from .calls import MESSAGE_ONLY, Call, Layout
@@ -7,6 +9,8 @@ from .codec import Array, decode
 from .errors import CoexecError, InvalidInputError, ServerError, error_for
 from .model import ModelMetadata, ModelState, Result, TensorInfo, Transport
 from .regions import Region
+
+_STATUS = "coexec_status"
 
 
 def metadata_from(response: inference_pb2.ModelMetadataResponse) -> ModelMetadata:
@@ -77,6 +81,13 @@ def results_from(
         else result_from(part.response, region, layout, i)
         for i, part in enumerate(response.results)
     ]
+
+
+def stream_status(answer: inference_pb2.ModelInferResponse) -> grpc.StatusCode | int:
+    """The status of a stream's error, where the daemon says it."""
+    if _STATUS in answer.parameters:
+        return answer.parameters[_STATUS].int64_param
+    return grpc.StatusCode.UNKNOWN
 
 
 def names_region(error: CoexecError) -> bool:

@@ -93,7 +93,7 @@ def top_text(now: coexec_pb2.Statistics, before: coexec_pb2.Statistics | None) -
     busy = {lane.name: lane.busy_us for lane in before.engine.lanes} if before else {}
     rows = []
     labels = _labels(engine.programs)
-    for program in engine.programs:
+    for program in sorted(engine.programs, key=lambda p: (p.model, p.version, p.program_id)):
         answered = program.requests - done.get(program.program_id, 0)
         rate = answered / passed_us * 1e6 if passed_us else 0.0
         rows.append(

@@ -4,13 +4,11 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import grpc
-
 from coexec.protos import inference_pb2
 
 from . import control
 from .addresses import default_address, is_same_machine
-from .answers import may_do_better, names_region, result_from, results_from
+from .answers import may_do_better, names_region, result_from, results_from, stream_status
 from .calls import (
     MESSAGE_ONLY,
     Call,
@@ -211,7 +209,7 @@ class Stream:
         region, layout = self._lent.pop(request_id, (None, MESSAGE_ONLY))
         try:
             if response.error_message:
-                return error_for(grpc.StatusCode.UNKNOWN, response.error_message, request_id)
+                return error_for(stream_status(answer), response.error_message, request_id)
             return result_from(answer, region, layout)
         finally:
             if region is not None:

@@ -173,10 +173,12 @@ def test_top_tells_the_shapes_of_one_model_apart() -> None:
         program = now.engine.programs.add(model="any", version="1", program_id=number)
         program.inputs.extend([f"image f32[1, 3, {side}, {side}]", "scale f32[1]"])
     now.engine.programs.add(model="one", version="2", program_id=3, inputs=["x f32[4]"])
-    rows = [line.split("  ")[0] for line in top_text(now, None).splitlines()[-3:]]
+    now.engine.programs.add(model="one", version="1", program_id=4)
+    rows = [line.split("  ")[0] for line in top_text(now, None).splitlines()[-4:]]
     assert rows == [
         "any/1 image f32[1, 3, 96, 96], scale f32[1]",
         "any/1 image f32[1, 3, 224, 224], scale f32[1]",
+        "one/1",
         "one/2",
     ]
 

@@ -17,6 +17,7 @@ from coexec.protos import inference_pb2 as pb
 
 STREAM_REQUESTS_MAX = 64  # in flight on one stream; more wait in the transport
 _ERRORS_AS_STATUS = "triton_grpc_error"
+_STATUS = "coexec_status"  # the parameter of a stream's error that holds its gRPC status
 
 
 def handlers(inference: Inference) -> dict[str, Any]:
@@ -98,4 +99,7 @@ class _Stream:
         except RequestError as error:
             if self._as_status:
                 raise
-            return pb.ModelStreamInferResponse(error_message=error.text).SerializeToString()
+            response = pb.ModelStreamInferResponse(error_message=error.text)
+            # The protocol has no place for the status; clients that do not look lose nothing.
+            response.infer_response.parameters[_STATUS].int64_param = error.code.value[0]
+            return response.SerializeToString()

@@ -80,8 +80,7 @@ void Scheduler::Finish(Request& request, int64_t now_us) {
     }
     const auto& outputs = request.jobs[static_cast<size_t>(source.segment)]->outputs;
     if (place >= outputs.size()) {
-      return End(request, {kInternal,
-                           "model " + request.program->model + ": a segment gave too few outputs"});
+      return End(request, {kInternal, "a segment gave too few outputs"});
     }
     values.push_back(outputs[place]);
   }

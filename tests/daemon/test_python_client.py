@@ -152,12 +152,21 @@ def test_a_stream_with_a_mistake_in_it(ours: Client) -> None:
     inputs[3] = np.zeros(3, np.float32)
     answers = list(ours.stream("any_shape", inputs))
     assert len(answers) == 6
-    assert isinstance(answers[3], CoexecError)
+    assert isinstance(answers[3], InvalidInputError)
     assert answers[3].request_id == "3"
     for k in (0, 1, 2, 4, 5):
         answer = answers[k]
         assert not isinstance(answer, CoexecError)
         np.testing.assert_array_equal(answer["y"], inputs[k])
+
+
+def test_errors_of_a_stream_have_their_kinds(ours: Client) -> None:
+    (late,) = ours.stream("slow", [_random(512, 512)], deadline_us=10)
+    assert isinstance(late, DeadlineError)
+    assert late.details.startswith("model 'slow': it needs about")
+    assert late.details.count("slow") == 1
+    (unknown,) = ours.stream("nobody", [{"x": _random(1)}])
+    assert isinstance(unknown, NotFoundError)
 
 
 def test_mistakes_have_their_kinds(ours: Client, tmp_path: Path) -> None:
