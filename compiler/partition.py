@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from coexec.compiler.errors import CompileError
 from coexec.compiler.ir.graph import Graph, Layer, Value
-from coexec.compiler.ir.ops import BY_NAME, ONNX_RUNTIME
+from coexec.compiler.ir.ops import ONNX_RUNTIME
+from coexec.compiler.island import Island, flops_of, serialized
 from coexec.compiler.native import Kernels
 from coexec.compiler.onnx_import.importer import Imported, Item
-from coexec.compiler.onnx_import.read import MODEL_BYTES_MAX
 from coexec.compiler.onnx_import.signature import Signature
 from coexec.compiler.onnx_import.types import is_crossable
 
@@ -63,7 +62,7 @@ def whole_model(model: onnx.ModelProto, signature: Signature, name: str, reason:
         name,
         list(inputs),
         list(outputs),
-        onnx_model=_serialized(model, name),
+        onnx_model=serialized(model, name),
         why_not_native=reason,
     )
     return Graph(name, inputs, outputs, [layer])
@@ -89,7 +88,7 @@ def _give_away_movement(plan: _Plan, imported: Imported) -> None:
     moving = {
         i
         for i, item in enumerate(plan.items)
-        if not plan.reason[i] and sources[i] and i not in returned and _flops(item) == 0
+        if not plan.reason[i] and sources[i] and i not in returned and flops_of(item) == 0
     }
     changed = True
     while changed:
@@ -155,7 +154,7 @@ def _layers(plan: _Plan, imported: Imported) -> list[Layer]:
             layers += plan.items[i].layers
         elif islands[i][0] not in done:
             done.add(islands[i][0])
-            layers.append(_Island(plan, imported, islands[i]).layer(len(done)))
+            layers.append(Island(imported, plan.items, plan.reason, islands[i]).layer(len(done)))
     return layers
 
 
@@ -174,90 +173,6 @@ def _islands(plan: _Plan, imported: Imported) -> dict[int, list[int]]:
     for own in members.values():
         own.sort()
     return members
-
-
-class _Island:
-    """One subgraph on its way to a model of its own."""
-
-    def __init__(self, plan: _Plan, imported: Imported, members: list[int]) -> None:
-        self._plan = plan
-        self._imported = imported
-        self._members = members
-        self._inside = {
-            id(v): name for i in members for name, v in plan.items[i].outputs.items()
-        }  # value -> the name it is made under
-        self._inputs: dict[str, Value] = {}
-        self._tensors: dict[str, onnx.TensorProto] = {}
-        self._nodes: list[onnx.NodeProto] = []
-
-    def layer(self, number: int) -> Layer:
-        ready: set[str] = set()
-        for i in self._members:
-            item = self._plan.items[i]
-            for name in item.reads:
-                if name not in ready:
-                    ready.add(name)
-                    self._bring_in(name)
-            self._nodes.append(item.node)
-            ready.update(item.node.output)
-        outputs = self._outputs()
-        name = f"onnxruntime_{number}"
-        return Layer(
-            ONNX_RUNTIME,
-            name,
-            list(self._inputs.values()),
-            [self._imported.values[output] for output in outputs],
-            {"flops": sum(_flops(self._plan.items[i]) for i in self._members)},
-            onnx_model=_serialized(self._model(outputs), name),
-            why_not_native="\n".join(
-                f"{self._plan.items[i].name} ({self._plan.items[i].node.op_type}): "
-                f"{self._plan.reason[i]}"
-                for i in self._members
-            ),
-        )
-
-    def _bring_in(self, name: str) -> None:
-        """Makes a name that a member reads known inside: as a constant, as another name of a
-        value made inside, or as an input."""
-        value = self._imported.values[name]
-        tensor = self._imported.tensor(name)
-        if tensor is not None:
-            self._tensors[name] = tensor
-        elif id(value) in self._inside:
-            made_as = self._inside[id(value)]
-            self._nodes.append(onnx.helper.make_node("Identity", [made_as], [name]))
-        else:
-            self._inputs[name] = value
-
-    def _outputs(self) -> list[str]:
-        """Names of what others read, or the model returns."""
-        members = set(self._members)
-        wanted = {id(self._imported.values[name]) for name in self._imported.outputs}
-        for i, item in enumerate(self._plan.items):
-            if i not in members:
-                wanted |= {id(self._imported.values[name]) for name in item.reads}
-        return [name for key, name in self._inside.items() if key in wanted]
-
-    def _model(self, outputs: list[str]) -> onnx.ModelProto:
-        def info(name: str) -> onnx.ValueInfoProto:
-            return onnx.ValueInfoProto(name=name, type=self._imported.types[name])
-
-        return self._imported.frame.model(
-            self._nodes, map(info, self._inputs), map(info, outputs), self._tensors.values()
-        )
-
-
-def _flops(item: Item) -> int:
-    """What its layers would cost; for an op the IR does not know, one per result element."""
-    if not item.layers:
-        types = [value.type for value in item.outputs.values()]
-        return sum(type.elements for type in types if type.is_static)
-    return sum(
-        BY_NAME[layer.op]
-        .cost_of([None if v is None else v.type for v in layer.inputs], layer.attrs)
-        .flops
-        for layer in item.layers
-    )
 
 
 def _results(imported: Imported, layers: list[Layer], kernels: Kernels) -> list[Value]:
@@ -297,7 +212,7 @@ def _copied(
             list(inputs),
             [target],
             {"flops": 0},
-            onnx_model=_serialized(model, layer.name),
+            onnx_model=serialized(model, layer.name),
             why_not_native=reason,
         )
     layers.append(layer)
@@ -325,15 +240,3 @@ def _free(name: str, taken: set[str]) -> str:
         free = f"{name}_{count}"
     taken.add(free)
     return free
-
-
-def _serialized(model: onnx.ModelProto, name: str) -> bytes:
-    try:
-        data: bytes = model.SerializeToString()
-    except Exception as error:  # protobuf's own, for messages past its limit
-        raise CompileError(
-            f"{name}: its ONNX Runtime part cannot be stored as one message ({error})"
-        ) from None
-    if len(data) > MODEL_BYTES_MAX:
-        raise CompileError(f"{name}: its ONNX Runtime part takes {len(data)} bytes")
-    return data

@@ -10,40 +10,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from coexec.compiler.calibration import GraphRunner, read_calibration
 from coexec.compiler.describe import Description, LayerDescription, describe
 from coexec.compiler.errors import CompileError
-from coexec.compiler.ir.graph import Graph, Layer, TensorType, Value
+from coexec.compiler.ir.graph import Graph, Layer
 from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.native import Kernels
 from coexec.compiler.onnx_import import (
     Shape,
-    Signature,
-    Source,
-    WholeModelError,
-    import_model,
-    prepare,
     read_model,
     signature_of,
 )
-from coexec.compiler.onnx_import.read import MODEL_BYTES_MAX
-from coexec.compiler.partition import partition, whole_model
-from coexec.compiler.passes import FINISH, LAYOUTS, REWRITES, Pass, PassReport
+from coexec.compiler.passes import FINISH, LAYOUTS, REWRITES, Pass
 from coexec.compiler.passes.linear import LINEAR
 from coexec.compiler.program import to_program
 from coexec.compiler.prune import PruneRule, Target, prune
 from coexec.compiler.prune.basis import decompose
 from coexec.compiler.prune.trade_off import draw_trade_off, refuse_without_matplotlib
 from coexec.compiler.quantize import quantize
+from coexec.compiler.to_graph import to_graph
+from coexec.compiler.try_pass import try_pass
 from coexec.compiler.tune import EFFORTS, Choice, Tuning
 from coexec.compiler.tune.backends import Backends, tune_backends
 from coexec.compiler.tune.layouts import tune_layouts
 from coexec.kernels.program import format
 from coexec.kernels.program.errors import FormatError, RunError
-from coexec.kernels.program.onnx_layer import OnnxLayer
-from coexec.protos import program_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +102,7 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
         signature = signature_of(source.model)
     kernels = Kernels()
     with _timed(report, "import"):
-        graph, prepared = _to_graph(source, signature, options, kernels, report.name)
+        graph, prepared = to_graph(source, signature, options.shapes, kernels, report.name)
     with _timed(report, "passes"):
         _run_passes(graph, REWRITES, kernels, report)
     if options.basis:
@@ -146,45 +137,6 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
     except OSError as error:
         raise CompileError(f"{report.name}: {target} cannot be written: {error}") from error
     return report
-
-
-def _to_graph(
-    source: Source, signature: Signature, options: CompileOptions, kernels: Kernels, name: str
-) -> tuple[Graph, bytes]:
-    """Layers, with what is not native in ONNX Runtime layers; one layer for the whole model when
-    nothing is, or when it cannot be taken apart. What ONNX Runtime gets, it has accepted. And the
-    model with its shapes bound, when it was taken apart."""
-    reason = source.model_error or _why_whole(signature)
-    if not reason:
-        shapes = signature.bind(name, options.shapes)
-        try:
-            prepared = prepare(source.model, shapes)
-            graph = partition(import_model(prepared), kernels, name)
-            if graph is not None:
-                problem = _refused_by_runtime(graph)
-                if not problem:
-                    return graph, _serialized(prepared)
-                reason = f"ONNX Runtime takes its part only with the rest ({problem[:300]})"
-            else:
-                reason = "no layer has a native kernel"
-        except WholeModelError as error:
-            reason = str(error)
-    graph = whole_model(source.model, signature, name, reason)
-    problem = _refused_by_runtime(graph)
-    if problem:
-        raise CompileError(
-            f"{name}: {source.model_error or reason}; and {problem}. Check the file with "
-            "onnx.checker, or export it again"
-        )
-    return graph, b""
-
-
-def _serialized(model: onnx.ModelProto) -> bytes:
-    """Empty when it is too large for one message."""
-    if model.ByteSize() > MODEL_BYTES_MAX:
-        return b""
-    data: bytes = model.SerializeToString()
-    return data
 
 
 def _tune(
@@ -228,72 +180,18 @@ def _of_layers(layer: Layer) -> str:
     return f" (ONNX Runtime, for {len(layer.why_not_native.splitlines())} layers)"
 
 
-def _why_whole(signature: Signature) -> str:
-    for spec in (*signature.inputs, *signature.outputs):
-        if spec.type.dtype in ("opaque", "string", "bf16"):
-            return f"{spec} is nothing native layers take"
-    return ""
-
-
-def _refused_by_runtime(graph: Graph) -> str:
-    """What ONNX Runtime says against a layer it is given; "" when it takes them all."""
-    for layer in graph.layers:
-        if layer.op == ONNX_RUNTIME:
-            try:
-                OnnxLayer(program_pb2.Layer(name=layer.name, onnx_model=layer.onnx_model))
-            except RunError as error:
-                return str(error)
-    return ""
-
-
 def _run_passes(
     graph: Graph, passes: Sequence[Pass], kernels: Kernels, report: CompileReport
 ) -> None:
-    """A pass whose result no kernel takes is undone: every layer stays runnable."""
     for one in passes:
-        before = _copies(graph.layers), list(graph.outputs)
-        stored = _constants(graph)
-        done: PassReport = one(graph)
-        refused = _refused_by_kernels(graph, kernels) if done.done else ""
+        done, refused = try_pass(graph, one, kernels)
         if refused:
-            graph.layers, graph.outputs = before
-            for value, type in stored:
-                value.type = type
             report.undone.append(f"{done.name}: {refused}")
-        else:
-            report.passes[done.name] = report.passes.get(done.name, 0) + len(done.done)
-            if done.name == "use_integers":
-                report.typed += [f"{name}: int8, as the model says" for name in done.done]
-                report.typed += [f"{why}; stays f32" for why in done.refused]
-
-
-def _copies(layers: Sequence[Layer]) -> list[Layer]:
-    return [
-        Layer(
-            layer.op,
-            layer.name,
-            list(layer.inputs),
-            list(layer.outputs),
-            dict(layer.attrs),
-            layer.onnx_model,
-            layer.why_not_native,
-        )
-        for layer in layers
-    ]
-
-
-def _constants(graph: Graph) -> list[tuple[Value, TensorType]]:
-    """Each constant with the type, hence the layout, it has now."""
-    operands = {v: v.type for layer in graph.layers for v in layer.inputs if v is not None}
-    return [(value, type) for value, type in operands.items() if value.constant is not None]
-
-
-def _refused_by_kernels(graph: Graph, kernels: Kernels) -> str:
-    for layer in graph.layers:
-        problem = "" if layer.op == ONNX_RUNTIME else kernels.why_not(layer)
-        if problem:
-            return f"{layer.name} ({layer.op}): {problem}"
-    return ""
+            continue
+        report.passes[done.name] = report.passes.get(done.name, 0) + len(done.done)
+        if done.name == "use_integers":
+            report.typed += [f"{name}: int8, as the model says" for name in done.done]
+            report.typed += [f"{why}; stays f32" for why in done.refused]
 
 
 def _prune(graph: Graph, options: CompileOptions, report: CompileReport) -> None:
