@@ -42,18 +42,21 @@ class Duel:
         return self.ratio * _SLOWER < 1.0 and self.high < 1.0
 
 
-def in_network(model: CompiledModel, graph: Graph, seconds: float) -> dict[int, Duel]:
+def in_network(model: CompiledModel, graph: Graph, seconds: float) -> tuple[dict[int, Duel], float]:
     """By layer: here and in ONNX Runtime, each while the whole network runs, after an untimed run
-    of its own. Layers that ONNX Runtime computes
-    here or fuses there into others have none, nor have those that only rename an array here."""
+    of its own. Layers that ONNX Runtime computes here or fuses there into others have none, nor
+    have those that only rename an array here. And our median microseconds of all layers, ONNX
+    Runtime's included."""
     runner, feed = Runner(model), random_inputs(model.program)
     spans = native_spans(graph)
     theirs = [Profiled(graph, span) for span in spans]
     ours: dict[int, list[float]] = {}
+    sums_us: list[float] = []
 
     def one_round() -> None:
         runner.run(feed)
         runner.run(feed)
+        sums_us.append(sum(runner.layer_us.values()))
         for i, us in runner.layer_us.items():
             ours.setdefault(i, []).append(us)
         for profiled in theirs:
@@ -66,7 +69,7 @@ def in_network(model: CompiledModel, graph: Graph, seconds: float) -> dict[int, 
         for i, times in enumerate(profiled.layer_us(), begin):
             if any(times) and i in ours:
                 found[i] = _duel(ours[i], [us + _PROFILE_LOST_US for us in times[1::2]])
-    return found
+    return found, statistics.median(sums_us)
 
 
 def over_foreign(graph: Graph, i: int, seconds: float) -> Duel:

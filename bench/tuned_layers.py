@@ -67,7 +67,8 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A network: its native layers, its time in them, and how many of them are slower than what."""
+    """A network: its native layers, its time in all layers, and how many native ones are slower
+    than what."""
 
     network: str
     prune: str
@@ -123,17 +124,16 @@ def look(
     native = sum(layer.op != ONNX_RUNTIME for layer in graph.layers)
     if not native:
         return Row(network, prune, 0, 0.0, 0, 0, 0, 0, 0.0, 0.0), []
-    times = in_network(model, graph, seconds * _FIRST)
+    times, total_us = in_network(model, graph, seconds * _FIRST)
     suspects = [i for i, duel in times.items() if duel.slower]
     if suspects:
-        times = in_network(model, graph, seconds)
+        times, total_us = in_network(model, graph, seconds)
     found = [
         *_over_onnx_runtime(model, graph, suspects, times, seconds * _ALONE),
         *_over_dense(model, graph, seconds * _ALONE),
     ]
     slower = [second for second in found if second.duel.slower]
     lost_us = sum(s.duel.ours_us - s.duel.theirs_us for s in slower if s.over == "run")
-    total_us = sum(duel.ours_us for duel in times.values())
     count = Counter(second.over for second in slower)
     row = Row(
         network,

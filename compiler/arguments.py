@@ -103,6 +103,12 @@ def add_tuning(parser: argparse.ArgumentParser, tune: str) -> None:
         help="measure what is not known yet: fast takes seconds, full minutes"
         + (f"; default: {tune}" if tune else ""),
     )
+    parser.add_argument(
+        "--keep-native",
+        action="store_true",
+        help="do not let ONNX Runtime compute what it is faster at: native layers alone can be "
+        "shared with other models and preempted",
+    )
     add_tuning_dir(parser)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import onnxruntime
@@ -41,13 +42,19 @@ def bench(
     threads: int,
     against: str = "",
     tuning: Path | None = None,
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Timing]:
     """Timings by program: "coexec", and "onnxruntime" when that is `against`. model: an .onnx
-    file, compiled first with what the folder `tuning` knows, or a compiled folder. Raises
+    file, compiled first with what the folder `tuning` knows, or a compiled folder. given: arrays
+    for some inputs, which an .onnx file is compiled for; the others are random. Raises
     CompileError, FormatError or RunError when the model cannot be run, or has no ONNX file to
     compare with."""
     if against and model.is_dir():
-        raise CompileError(f"{model}: give the .onnx file to compare with {against}")
+        raise CompileError(
+            f"{model}: a compiled model cannot run in {against} for comparison; give the .onnx "
+            "file, which is compiled and then runs both ways by turns"
+        )
+    shapes = {**{name: array.shape for name, array in given.items()}, **shapes}
     with tempfile.TemporaryDirectory() as folder:
         compiled = model
         if not model.is_dir():
@@ -61,7 +68,7 @@ def bench(
         if against:
             session = _session(model, threads)
             runs[against] = lambda inputs: session.run(None, inputs)
-        feeds = [random_inputs(loaded.program, seed) for seed in range(_INPUT_SETS)]
+        feeds = [{**random_inputs(loaded.program, i), **given} for i in range(_INPUT_SETS)]
         return _by_turns(runs, feeds)
 
 

@@ -21,7 +21,7 @@ def read_calibration(path: Path, graph: Graph) -> list[list[Array]]:
     """The examples in an .npz file that holds one array per input, by its name: one example of
     the input's shape, or several stacked along a first dim; where the model's batch is 1, along
     that. Raises CompileError when they do not fit the graph."""
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     stacks = []
     for value in graph.inputs:
         array, type = arrays.get(value.name), value.type
@@ -48,7 +48,8 @@ def read_calibration(path: Path, graph: Graph) -> list[list[Array]]:
     return [list(example) for example in zip(*stacks, strict=True)]
 
 
-def _arrays(path: Path) -> dict[str, Array]:
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an .npz file, by name. Raises CompileError when it is none."""
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)

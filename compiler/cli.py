@@ -21,6 +21,7 @@ from coexec.compiler.arguments import (
     parse_threads,
 )
 from coexec.compiler.bench import Timing, bench
+from coexec.compiler.calibration import read_arrays
 from coexec.compiler.describe import describe
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Shape, read_signature
@@ -30,7 +31,7 @@ from coexec.compiler.prune.rule import parse_density, parse_latency
 from coexec.compiler.quantize import TYPES
 from coexec.compiler.tables import layer_table, summary
 from coexec.compiler.tune.explain import why
-from coexec.compiler.tune_command import warn
+from coexec.compiler.tune_command import given_away, warn
 from coexec.kernels.program import format
 
 if TYPE_CHECKING:
@@ -88,7 +89,15 @@ def register(subparsers: Subparsers) -> None:
     benching.add_argument(
         "--batch", type=int, metavar="N", help="the first dim of inputs where it is dynamic"
     )
-    benching.add_argument("--against", choices=["onnxruntime"], help="the same model, by turns")
+    benching.add_argument(
+        "--input",
+        type=Path,
+        metavar="FILE.npz",
+        help="inputs, an array per name, whose shapes are compiled for; those not there are random",
+    )
+    benching.add_argument(
+        "--against", choices=["onnxruntime"], help="run the .onnx file there too, by turns"
+    )
     tune_command.register(subparsers)
     add_tuning(compiling, "")
     add_tuning_dir(inspecting)
@@ -167,6 +176,7 @@ def _compile(options: argparse.Namespace) -> None:
             dtype=options.type,
             tune=options.tune,
             tuning=options.tuning_dir,
+            keep_native=options.keep_native,
         ),
     )
     warn(report.warnings)
@@ -183,6 +193,8 @@ def _compile(options: argparse.Namespace) -> None:
         print(f"  undone {line}")
     for line in report.tuned:
         print(f"  tuned {line}")
+    if report.given:
+        print(f"  {given_away(report.given)}")
     assert report.description is not None
     print(summary(report.description))
 
@@ -222,8 +234,9 @@ def _bench(options: argparse.Namespace) -> None:
     shapes = dict(options.shape)
     if options.batch:
         shapes = {**_with_batch(options.model, options.batch), **shapes}
+    given = read_arrays(options.input) if options.input else {}
     timings = bench(
-        options.model, shapes, options.threads, options.against or "", options.tuning_dir
+        options.model, shapes, options.threads, options.against or "", options.tuning_dir, given
     )
     ours = timings["coexec"]
     facts = {"median_ms": ours.median_ms, "p99_ms": ours.p99_ms, "rounds": ours.rounds}
@@ -237,6 +250,8 @@ def _bench(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(facts))
         return
+    if options.against:
+        print(f"{options.model}, compiled now, and the same file in ONNX Runtime, by turns:")
     for name, timing in timings.items():
         print(_timing_line(name, timing))
     if options.against:

@@ -47,7 +47,8 @@ class CompileOptions:
     trade_off: a file to draw the target's trade-off curve into. name: the model's, its file's stem
     when empty. profile: time every layer, for `inspect` and for the scheduler's costs. tune: how
     much to measure, "fast" or "full"; "": nothing. tuning: the folder of what was measured before,
-    which is used whatever `tune` says and gets what it measures."""
+    which is used whatever `tune` says and gets what it measures. keep_native: do not hand native
+    layers to ONNX Runtime where that was or would be faster."""
 
     name: str = ""
     shapes: Mapping[str, Shape] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class CompileOptions:
     profile: bool = True
     tune: str = ""
     tuning: Path | None = None
+    keep_native: bool = False
 
 
 @dataclass(slots=True)
@@ -68,8 +70,9 @@ class CompileReport:
     """What became of a model. description: of its layers, when profiled. seconds: by stage.
     passes: how much each rewrote. undone: passes taken back because no kernel took the result.
     pruned: the pruning in words, a line per weight; typed: likewise the types of weights. tuned:
-    what the tuner chose other than the cost model would have, a line per layer. measurements: the
-    digest of those it used (tune.cache.content). warnings: of what was ignored."""
+    what the tuner chose other than the cost model would have, a line per layer. given: how many
+    native layers it handed to ONNX Runtime. measurements: the digest of those it used
+    (tune.cache.content). warnings: of what was ignored."""
 
     name: str
     target: Path
@@ -80,6 +83,7 @@ class CompileReport:
     pruned: list[str] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
     tuned: list[str] = field(default_factory=list)
+    given: int = 0
     measurements: str = ""
     warnings: list[str] = field(default_factory=list)
 
@@ -151,15 +155,17 @@ def _tune(
         return graph, {}
     before = {layer.name for layer in graph.layers}
     choices = tune_layouts(graph, effort, tuning)
-    if options.dtype == "f32" and not _has_integers(graph):
-        tuned = tune_backends(graph, whole_model, effort, tuning, choices)
-    else:  # ONNX Runtime would compute something else
+    others = options.dtype != "f32" or _has_integers(graph)  # ONNX Runtime's results would be
+    if others or options.keep_native:
         tuned = Backends(graph, choices)
+    else:
+        tuned = tune_backends(graph, whole_model, effort, tuning, choices)
     try:
         tuning.save()
     except CompileError as error:  # the model is no worse for it; the next one measures again
         report.warnings.append(str(error))
     report.measurements = tuning.content
+    report.given = _native_layers(graph) - _native_layers(tuned.graph)
     report.tuned = [
         f"{layer.name}{_of_layers(layer)}: {choice}"
         for layer in tuned.graph.layers
@@ -172,6 +178,10 @@ def _tune(
 def _has_integers(graph: Graph) -> bool:
     operands = (v for layer in graph.layers if layer.op in LINEAR for v in layer.inputs if v)
     return any(value.type.dtype == "i8" for value in operands)
+
+
+def _native_layers(graph: Graph) -> int:
+    return sum(layer.op != ONNX_RUNTIME for layer in graph.layers)
 
 
 def _of_layers(layer: Layer) -> str:
@@ -223,6 +233,7 @@ def _in_words(options: CompileOptions) -> dict[str, str]:
         **({"target": str(options.target)} if options.target else {}),
         **({"type": options.dtype} if options.dtype != "f32" else {}),
         "tune": options.tune,
+        **({"keep_native": "yes"} if options.keep_native else {}),
     }
 
 

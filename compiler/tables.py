@@ -8,6 +8,7 @@ from coexec.compiler.describe import Description, LayerDescription
 
 _TIMES = ("us", "ms", "s")
 _BYTES = ("B", "KB", "MB", "GB")
+_NAMED_MAX = 3  # of the layers with one reason not to be native
 _FLOPS = ("flop", "kflop", "Mflop", "Gflop")
 
 
@@ -22,7 +23,7 @@ def layer_table(description: Description) -> str:
             layer.layout,
             f"{layer.density:.2f}",
             layer.kernel,
-            f"{layer.measured_us:.1f}",
+            f"{layer.measured_us:.1f}" if layer.measured_us else "-",
             _copied(layer),
         )
         for layer in description.layers
@@ -31,8 +32,24 @@ def layer_table(description: Description) -> str:
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(head, widths, strict=True)).rstrip()]
     for row, layer in zip(rows, description.layers, strict=True):
         lines.append("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
-        lines += [f"    not native: {line}" for line in layer.why_not_native.splitlines()]
+        lines += [f"    not native: {line}" for line in _refusals(layer.why_not_native)]
     return "\n".join(lines)
+
+
+def _refusals(why_not_native: str) -> list[str]:
+    """A line per reason, with those it holds for."""
+    holders: dict[str, list[str]] = {}
+    for line in why_not_native.splitlines():
+        name, parted, reason = line.partition("): ")
+        holders.setdefault(reason if parted else line, []).append(f"{name})" if parted else "")
+    return [_refusal(names, reason) for reason, names in holders.items()]
+
+
+def _refusal(names: Sequence[str], reason: str) -> str:
+    if not all(names):
+        return reason
+    more = len(names) - _NAMED_MAX
+    return ", ".join(names[:_NAMED_MAX]) + (f" and {more} more: " if more > 0 else ": ") + reason
 
 
 def _copied(layer: LayerDescription) -> str:
@@ -48,12 +65,15 @@ def summary(description: Description) -> str:
     total_us = sum(layer.measured_us for layer in description.layers)
     copied = sum(layer.copied_bytes for layer in description.layers)
     copied_us = sum(layer.copied_us for layer in description.layers)
+    measured = f"{_amount(total_us, _TIMES)} measured"
+    if description.layers and not total_us:
+        measured = "not measured, since it does not run on made-up inputs"
     text = (
         f"{description.name}: {native} of {len(description.layers)} layers native, "
         f"{description.native_flops_share:.1%} of {_amount(description.flops, _FLOPS)}; "
         f"arena {_amount(description.arena_bytes, _BYTES)}, "
         f"constants {_amount(description.constants_bytes, _BYTES)}; "
-        f"{_amount(total_us, _TIMES)} measured"
+        f"{measured}"
     )
     if not copied:
         return text

@@ -1,6 +1,8 @@
 import argparse
 import json
 import re
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 
 from coexec.compiler.cli import register
 from coexec.compiler.onnx_import.conftest import OneNode
+from coexec.compiler.tune.backends import tune_backends
+from coexec.compiler.tune.measure import Budget, Run
 from coexec.kernels._kernels import available_cores
 
 _RNG = np.random.default_rng(4)
@@ -100,6 +104,24 @@ def test_bench(
     assert _run("bench", model.with_suffix(".coexec")) == 0
     assert _run("bench", model.with_suffix(".coexec"), "--against", "onnxruntime") == 1
     assert "give the .onnx file" in capsys.readouterr().err
+
+
+def test_bench_on_given_inputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coexec.compiler.bench._SECONDS", 0.0)
+    made = OneNode("Gather", [np.zeros((5, 3), np.float32), np.zeros(2, np.int64)]).model()
+    made.graph.input[1].type.tensor_type.shape.dim[0].dim_param = "N"
+    made.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    path, inputs = tmp_path / "gather.onnx", tmp_path / "inputs.npz"
+    path.write_bytes(made.SerializeToString())
+    np.savez(inputs, x1=np.array([4, 0, 2], np.int64))
+    assert _run("bench", path, "--input", inputs, "--against", "onnxruntime") == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{path}, compiled now, and the same file in ONNX Runtime, by turns:")
+    np.savez(inputs, y=np.zeros(3))
+    assert _run("bench", path, "--input", inputs) == 1
+    assert "has no input 'y'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "999", "two"])
@@ -215,6 +237,23 @@ def test_tune_keeps_what_it_measures(
     # Either layouts raced, or the whole layer went to ONNX Runtime: this machine decides.
     assert " csr " in text or "onnxruntime" in text
     assert text.count(" us") >= 2
+
+
+def test_what_is_given_to_onnx_runtime_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def race(contenders: Mapping[str, Run], _: Budget) -> dict[str, float]:
+        return {name: 1.0 if name == "onnxruntime" else 9.0 for name in contenders}
+
+    monkeypatch.setattr("coexec.compiler.pipeline.tune_backends", partial(tune_backends, race=race))
+    folder = ("--tuning-dir", tmp_path / "tuning")
+    for command in (("tune", model), ("compile", model)):
+        assert _run(*command, *folder) == 0
+        assert "layers that could be native: it is faster" in capsys.readouterr().out
+        assert _run(*command, *folder, "--keep-native") == 0
+        assert "layers that could be native" not in capsys.readouterr().out
+    assert _run("inspect", model.with_suffix(".coexec"), "--why", "node") == 0
+    assert "compiled with --keep-native" in capsys.readouterr().out
 
 
 def test_tune_forgets(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,15 @@ def warn(lines: Iterable[str]) -> None:
         print(f"warning: {line}", file=sys.stderr)
 
 
+def given_away(layers: int) -> str:
+    """What it means that the tuner handed so many layers to ONNX Runtime."""
+    return (
+        f"ONNX Runtime computes {layers} layers that could be native: it is faster, but they share "
+        "neither weights nor work with other models, and cannot be preempted; --keep-native "
+        "keeps them"
+    )
+
+
 def _tune(options: argparse.Namespace) -> None:
     if not (options.model or options.source or options.target or options.forget):
         raise CompileError(
@@ -95,6 +104,8 @@ def _lines(
         else:
             yield "  nothing was faster than what is taken without measuring"
         yield from (f"    {line}" for line in report.tuned)
+        if report.given:
+            yield f"  {given_away(report.given)}"
         who = "with the same --prune uses" if options.prune else "and the daemon use"
         yield f"  `coexec compile` {who} what was measured from now on"
     if options.target:
@@ -113,5 +124,6 @@ def _measured(options: argparse.Namespace) -> CompileReport:
                 profile=False,
                 tune=options.tune,
                 tuning=options.tuning_dir,
+                keep_native=options.keep_native,
             ),
         )

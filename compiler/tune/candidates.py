@@ -15,7 +15,8 @@ from coexec.compiler.passes.weights import STRIP_ROWS
 from coexec.kernels.program.validate import LAYOUTS
 
 # With fewer zeros than this no sparse layout can make up for its index lists.
-_ZEROS_MIN = 0.1
+ZEROS_MIN = 0.1
+LAID_OUT = ("f32", "bf16")  # the types of weights that have more than one layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def sparse_operands(layer: Layer) -> list[int]:
         if value is None or value.constant is None or name.rstrip("?") not in op.weights:
             continue
         zeros = value.constant.size - np.count_nonzero(value.constant)
-        if value.type.dtype in ("f32", "bf16") and zeros > _ZEROS_MIN * value.constant.size:
+        if value.type.dtype in LAID_OUT and zeros > ZEROS_MIN * value.constant.size:
             found.append(i)
     return found
 

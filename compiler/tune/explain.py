@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from coexec.compiler.errors import CompileError, some_of
-from coexec.compiler.ir.ops import ONNX_RUNTIME
-from coexec.compiler.tune.choice import Candidate
+from coexec.compiler.ir.ops import BY_NAME, ONNX_RUNTIME
+from coexec.compiler.tune.candidates import LAID_OUT, ZEROS_MIN
+from coexec.compiler.tune.choice import FOREIGN, NATIVE, Candidate
 from coexec.protos import program_pb2
 
 
@@ -15,7 +16,7 @@ from coexec.protos import program_pb2
 class Why:
     """inside: the layer that ONNX Runtime computes and this one is part of; "" otherwise. The
     candidates are then those of the whole model. reason: why it is there. excluded: why ways that
-    would be candidates elsewhere are none here."""
+    would be candidates elsewhere are none here, a line each."""
 
     layer: str
     op: str
@@ -40,9 +41,8 @@ class Why:
         if any(":" in row.name for row in self.candidates):
             yield "  (a:b are the model's layers from a, counted from 0, to before b)"
         if not self.candidates and not self.inside:
-            yield "  chosen by the cost model; `coexec tune` measures"
-        if self.excluded:
-            yield f"  {self.excluded}"
+            yield "  nothing was measured; `coexec tune` measures"
+        yield from (f"  {line}" for line in self.excluded.splitlines())
 
 
 def why(program: program_pb2.Program, name: str) -> Why:
@@ -56,20 +56,49 @@ def why(program: program_pb2.Program, name: str) -> Why:
                 op, _, reason = rest.partition("): ")
                 return _why(program, layer, Why(inner, op, layer.name, reason))
     known = [layer.name for layer in program.layers]
+    for layer in program.layers:
+        known += [line.partition(" (")[0] for line in layer.why_not_native.splitlines()]
     raise CompileError(
         f"{program.name}: has no layer {name!r}; there are {some_of(known, name)}; "
-        "`coexec inspect` lists them all"
+        "`coexec inspect --json` lists them all"
     )
 
 
 def _why(program: program_pb2.Program, layer: program_pb2.Layer, found: Why) -> Why:
-    dtype = program.options.get("type", "")
-    if dtype and layer.op != ONNX_RUNTIME:
-        found.excluded = (
-            f"ONNX Runtime is no candidate: the model is compiled with --type {dtype}, and its "
-            "results would be others"
-        )
     choice = layer.choice
     found.taken, found.mode = choice.taken, choice.mode
     found.candidates = [Candidate(c.name, c.work, c.measured_us, c.note) for c in choice.candidates]
+    if layer.op != ONNX_RUNTIME:
+        found.excluded = "\n".join(
+            line for line in (_no_layouts(program, layer), _no_foreign(program)) if line
+        )
     return found
+
+
+def _no_layouts(program: program_pb2.Program, layer: program_pb2.Layer) -> str:
+    """Why the layer's weights have one layout; "" when others were tried, or may be."""
+    if any(c.name not in (NATIVE, FOREIGN) for c in layer.choice.candidates):
+        return ""
+    op = BY_NAME[layer.op]
+    weights = [
+        program.tensors[i]
+        for i, name in zip(layer.inputs, op.inputs, strict=False)
+        if i >= 0 and name.rstrip("?") in op.weights and program.tensors[i].constant
+    ]
+    if not weights:
+        return "no other layout: it has no weights to lay out"
+    if all(weight.type.dtype not in LAID_OUT for weight in weights):
+        return f"no other layout: weights of {weights[0].type.dtype} have one, dense"
+    if layer.choice.mode and all(w.type.layout in ("", "dense") for w in weights):
+        return f"no other layout: fewer than {ZEROS_MIN:.0%} of its weights are zeros"
+    return ""
+
+
+def _no_foreign(program: program_pb2.Program) -> str:
+    """Why ONNX Runtime was not tried; "" when it was, or may be."""
+    none = "ONNX Runtime is no candidate: the model is compiled with"
+    if dtype := program.options.get("type", ""):
+        return f"{none} --type {dtype}, and its results would be others"
+    if program.options.get("keep_native", ""):
+        return f"{none} --keep-native"
+    return ""

@@ -47,6 +47,39 @@ def test_a_layer_inside_another() -> None:
     assert (found.op, found.inside, found.reason) == ("Relu", "rest", "faster there")
 
 
+def _of_weights(dtype: str, options: dict[str, str], mode: str = "fast") -> list[str]:
+    """What is said of a layer that was timed here and in ONNX Runtime alone."""
+    type = program_pb2.TensorType(dtype=dtype, shape=[4, 4])
+    rows = [program_pb2.Candidate(name=name) for name in ("native", "onnxruntime")]
+    program = program_pb2.Program(
+        tensors=[
+            program_pb2.Tensor(name="x", type=type),
+            program_pb2.Tensor(name="w", type=type, constant=True),
+        ],
+        layers=[
+            program_pb2.Layer(
+                name="fc",
+                op="Gemm",
+                inputs=[0, 1],
+                choice=program_pb2.Choice(candidates=rows, taken="native", mode=mode),
+            )
+        ],
+        options=options,
+    )
+    return list(why(program, "fc").lines())[3:]
+
+
+def test_why_there_is_no_other_way() -> None:
+    assert _of_weights("f32", {}) == ["  no other layout: fewer than 10% of its weights are zeros"]
+    assert _of_weights("f32", {}, mode="") == []
+    integers, no_foreign = _of_weights("i8", {"type": "int8"})
+    assert integers == "  no other layout: weights of i8 have one, dense"
+    assert "ONNX Runtime is no candidate: the model is compiled with --type int8" in no_foreign
+    assert _of_weights("f32", {"keep_native": "yes"})[1].endswith("compiled with --keep-native")
+    relu = list(why(_PROGRAM, "relu").lines())
+    assert relu[2] == "  no other layout: it has no weights to lay out"
+
+
 def test_types_leave_onnx_runtime_out() -> None:
     typed = program_pb2.Program(layers=_PROGRAM.layers, options={"type": "bf16"})
     for layer in ("conv", "relu"):
@@ -56,6 +89,6 @@ def test_types_leave_onnx_runtime_out() -> None:
 
 def test_an_unknown_layer_lists_the_known() -> None:
     with pytest.raises(
-        CompileError, match="has no layer 'c'; there are conv and 2 more; `coexec inspect`"
+        CompileError, match="has no layer 'c'; there are conv and 4 more; `coexec inspect --json`"
     ):
         why(_PROGRAM, "c")

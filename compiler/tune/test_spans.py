@@ -53,7 +53,9 @@ _US = st.integers(0, 50).map(float)
 def test_no_other_division_is_cheaper(rows: list[tuple[float, float]], data: st.DataObject) -> None:
     native, onnx = (list(column) for column in zip(*rows, strict=True))
     runs = list(itertools.combinations(range(len(rows) + 1), 2))
-    prices = dict(zip(runs, data.draw(st.tuples(*[_US for _ in runs])), strict=True))
+    prices: dict[Span, float] = dict(
+        zip(runs, data.draw(st.tuples(*[_US for _ in runs])), strict=True)
+    )
 
     def price(begin: int, end: int) -> float:
         return prices[begin, end]
