@@ -10,6 +10,8 @@
 namespace coexec::kernels {
 namespace {
 
+constexpr int64_t kVectorMax = 16;  // floats
+
 using Bits = std::vector<uint64_t>;  // one bit per column
 
 Bits NonZeros(const float* row, int64_t columns) {
@@ -131,7 +133,8 @@ void StripMatrix::AddStrip(Layout layout, int32_t first, int32_t rows, int64_t c
 }
 
 void StripMatrix::CopyValues(int64_t columns, const float* w) {
-  values_ = Buffer(kept_ * static_cast<int64_t>(sizeof(float)));
+  // Kernels may load whole vectors of them.
+  values_ = Buffer((kept_ + kVectorMax) * static_cast<int64_t>(sizeof(float)));
   auto* value = values_.as<float>();
   for (const Strip& strip : strips_) {
     for (int64_t i = 0; i < strip.count; ++i) {

@@ -34,7 +34,7 @@ struct SparseArgs {
 // How many columns ahead a kernel asks for pixels: the second-level cache answers by then.
 constexpr int32_t kColumnsAhead = 8;
 
-// The rows of strips [strip_begin, strip_end).
+// The rows of strips [strip_begin, strip_end). Of w.values 16 more than the last may be read.
 struct BcrArgs : SparseArgs {
   StripView w;
   const int32_t* offsets;  // of each of w.columns, and of kColumnsAhead more, of whichever

@@ -183,7 +183,10 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
     SparseArgs args{};
     args.pixels = args.columns = args.pitch = range.end - range.begin;
     if (planes_) {
-      args.x = planes, args.columns = shape_.out_w, args.pitch = planes_->pitch();
+      args.x = planes;
+      if (planes_->pitch() != shape_.out_w) {  // there are gaps
+        args.columns = shape_.out_w, args.pitch = planes_->pitch();
+      }
     } else {
       args.x =
           Image(context, item) + Slice(item) * shape_.stride_d * shape_.in_pixels() + range.begin;
