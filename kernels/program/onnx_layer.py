@@ -1,7 +1,8 @@
 """A layer that ONNX Runtime runs: one session over the layer's own subgraph."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -36,7 +37,12 @@ class OnnxLayer:
         self.input_shapes = [value.shape for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]
         outer = [*self._session.get_inputs(), *self._session.get_outputs()]
-        self._has_bf16 = any(value.type == _BF16 for value in outer)
+        has_bf16 = any(value.type == _BF16 for value in outer)
+        # From arrays by the names in `input_names`; raises ONNX Runtime's own exceptions. No
+        # function around the session's: after a run Python's code is cold, and each costs 1 us.
+        self.call: Callable[[dict[str, Any]], Sequence[Any]] = (
+            self._run_bf16 if has_bf16 else partial(self._session.run, self._outputs)
+        )
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """Arrays in the order of the layer's inputs, results in the order of its outputs.
@@ -44,16 +50,14 @@ class OnnxLayer:
         Releases the interpreter lock while it computes. Raises RunError with ONNX Runtime's
         own words when a run fails.
         """
-        return list(self.run_named(dict(zip(self.input_names, arrays, strict=True))))
-
-    def run_named(self, arrays: dict[str, Any]) -> Sequence[Any]:
-        """The same for arrays by the names in `input_names`."""
         try:
-            if self._has_bf16:
-                return self._run_bf16(arrays)
-            return self._session.run(self._outputs, arrays)
+            return list(self.call(dict(zip(self.input_names, arrays, strict=True))))
         except Exception as error:
-            raise RunError(f"layer {self._name}: ONNX Runtime failed: {error}") from error
+            raise self.failure(error) from error
+
+    def failure(self, error: Exception) -> RunError:
+        """What to raise for an exception of `call`."""
+        return RunError(f"layer {self._name}: ONNX Runtime failed: {error}")
 
     def _run_bf16(self, feed: dict[str, Any]) -> list[Any]:
         """ONNX Runtime takes and gives no NumPy arrays of bf16, only values of its own."""

@@ -71,7 +71,7 @@ class Runner:
         self._native = self._native_model()
         self._whole = self._whole_model()
         self._loose = [] if self._whole is None else self._loose_inputs(self._whole)
-        self._output_names = tuple(self._outputs.values())
+        self._numbered_outputs = tuple(enumerate(self._outputs.values()))
 
     @property
     def arena_bytes(self) -> int:
@@ -149,12 +149,12 @@ class Runner:
                 self._bind(inputs)
         start = time.perf_counter()
         try:
-            results = layer.run_named(dict(inputs))
-        except RunError:
+            results = layer.call(inputs if type(inputs) is dict else dict(inputs))
+        except Exception as error:
             self._bind(inputs)
-            raise
+            raise layer.failure(error) from error
         self._onnx_us[0] = (time.perf_counter() - start) * 1e6
-        return dict(zip(self._output_names, results, strict=True))
+        return {name: results[i] for i, name in self._numbered_outputs}
 
     def _segments(self) -> Sequence[BuiltSegment]:
         return [stage.built for stage in self._stages if isinstance(stage, _NativeStage)]
