@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Shape
 from coexec.compiler.prune import parse_rule
+from coexec.compiler.signature import ELEMENTS_MAX
 from coexec.compiler.tune import EFFORTS
 from coexec.compiler.tune.cache import default_folder
 from coexec.kernels._kernels import UnsupportedLayerError, available_cores
@@ -57,6 +58,13 @@ def parse_threads(text: str) -> int:
         f"{text!r} threads cannot be: this process may use {most} of the machine's "
         f"{os.cpu_count()} cores; 1 to {most} fit"
     )
+
+
+def parse_batch(text: str) -> int:
+    """Raises CompileError for what is no size of a batch."""
+    if text.isdecimal() and 1 <= int(text) <= ELEMENTS_MAX:
+        return int(text)
+    raise CompileError(f"{text!r} is no size of a batch; 1 to {ELEMENTS_MAX} fit")
 
 
 def add_shape_and_json(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from coexec.compiler.arguments import (
     add_tuning,
     add_tuning_dir,
     checked,
+    parse_batch,
     parse_threads,
 )
 from coexec.compiler.bench import Timing, bench
@@ -87,7 +88,10 @@ def register(subparsers: Subparsers) -> None:
         "--threads", type=checked(parse_threads), default=1, metavar="N", help="default: 1"
     )
     benching.add_argument(
-        "--batch", type=int, metavar="N", help="the first dim of inputs where it is dynamic"
+        "--batch",
+        type=checked(parse_batch),
+        metavar="N",
+        help="the first dim of inputs where it is dynamic",
     )
     benching.add_argument(
         "--input",

@@ -135,6 +135,15 @@ def test_threads_that_this_machine_has_not(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("batch", ["0", "-1", "1.5", str(2**70)])
+def test_batches_that_cannot_be(
+    model: Path, capsys: pytest.CaptureFixture[str], batch: str
+) -> None:
+    with pytest.raises(SystemExit):
+        _run("bench", model, f"--batch={batch}")
+    assert f"{batch!r} is no size of a batch; 1 to " in capsys.readouterr().err
+
+
 def test_shapes_of_a_compiled_model_are_refused(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

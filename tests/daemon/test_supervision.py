@@ -167,6 +167,11 @@ def test_an_engine_that_hangs_is_replaced(tmp_path: Path, small: Path) -> None:
             goal = load.answered + 50
             wait_for(lambda: load.answered >= goal, "answers after the last stop")
         assert load.problems == []
+        with daemon.client() as client:
+            for change in (client.unload_model, client.load_model):
+                wait_for(daemon.engine, "an engine").suspend()
+                change("identity")
+            assert client.is_model_ready("identity")
         assert daemon.said("it hung, stopped from outside: it has not answered for")
         assert daemon.metric("coexec_models_put_aside_total") == 0
 
