@@ -124,7 +124,7 @@ def _int8_layers(graph: Graph) -> int:
 # Height, width, groups and dilation. None that f32 computes by Winograd's filtering, which rounds.
 _CONVS = {"1x1": (1, 1, 1, 1), "3x1": (3, 1, 1, 1), "wide": (3, 3, 1, 2), "deep": (3, 3, 8, 1)}
 _LAYERS = st.lists(
-    st.sampled_from([*_CONVS, "Relu", "MaxPool", "Add", "Clip"]),
+    st.sampled_from([*_CONVS, "Relu", "MaxPool", "Add", "Clip", "HardSwish"]),
     min_size=1,
     max_size=6,
 )
@@ -141,6 +141,10 @@ def _grow(m: Model, layers: list[str], dtype: type[np.generic], per_channel: boo
         if kind == "Clip":
             bounds = [m.constant(np.array(v, np.float32)) for v in (-1, 1)]
             x = m.add("Clip", x, *bounds)
+        elif kind == "HardSwish":  # of numbers that f32 holds exactly
+            parts = [m.constant(np.array(v, np.float32)) for v in (0.25, 0.5)]
+            gate = m.add("Add", m.add("Mul", x, parts[0]), parts[1])
+            x = m.add("Mul", x, m.quantize(m.add("Relu", gate), 0.01, dtype))
         elif kind == "MaxPool":
             x = m.add("MaxPool", x, kernel_shape=[3, 3], pads=[1] * 4)
         elif kind == "Add":

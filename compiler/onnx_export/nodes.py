@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from coexec.compiler.ir import Layer, ops
 from coexec.compiler.ir.activation import GELU, PARAMETERIZED
@@ -97,6 +97,14 @@ def _fake_quantize(nodes: Nodes, layer: Layer, inputs: list[str], outputs: list[
     nodes.add("DequantizeLinear", [made, scale, zero], outputs)
 
 
+def _lookup(nodes: Nodes, layer: Layer, inputs: list[str], outputs: list[str]) -> None:
+    scale = nodes.constant(np.asarray(layer.attrs["scale"], np.float32))
+    zero = nodes.constant(np.asarray(layer.attrs["zero"], np.uint8))
+    steps = nodes.add("QuantizeLinear", [inputs[0], scale, zero])
+    index = nodes.add("Cast", [steps], to=TensorProto.INT32)
+    nodes.add("Gather", [inputs[1], index], outputs, axis=0)
+
+
 def _silu(nodes: Nodes, _layer: Layer, inputs: list[str], outputs: list[str]) -> None:
     nodes.add("Mul", [*inputs, nodes.add("Sigmoid", inputs)], outputs)
 
@@ -160,8 +168,8 @@ def _int_list(layer: Layer, name: str) -> list[int]:
 
 _SPECIAL: dict[str, Callable[[Nodes, Layer, list[str], list[str]], None]] = {
     "Conv": _linear, "ConvTranspose": _linear, "Gemm": _linear, "LSTM": _recurrent,
-    "GRU": _recurrent, "Clip": _clip, "FakeQuantize": _fake_quantize, "Silu": _silu,
-    "Resize": _resize, "Slice": _slice, "Pad": _pad, "TopK": _top_k, "Cast": _cast,
+    "GRU": _recurrent, "Clip": _clip, "FakeQuantize": _fake_quantize, "Lookup": _lookup,
+    "Silu": _silu, "Resize": _resize, "Slice": _slice, "Pad": _pad, "TopK": _top_k, "Cast": _cast,
     "Attention": add_attention,
     **{name: _reduce for name in ops.BY_NAME if name.startswith("Reduce")},
     **dict.fromkeys(_WITH_OPERAND, _operand),

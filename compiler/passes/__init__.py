@@ -27,6 +27,7 @@ from coexec.compiler.passes import (
     recognize_fake_quantize,
     recognize_layer_norm,
     sparsify,
+    tabulate,
     use_integers,
 )
 from coexec.compiler.passes.rewrite import PassReport
@@ -50,6 +51,9 @@ REWRITES: tuple[Pass, ...] = (
     fuse_bias.run,  # what was added after it
     fuse_residual.run,
     use_integers.run,  # when no more weights are made anew
+    drop_fake_quantize.run,
+    tabulate.run,
+    drop_dead.run,  # parts of what it tabulated
     drop_fake_quantize.run,
     fuse_activation.run,
     drop_dead.run,

@@ -1,6 +1,6 @@
 """A FakeQuantize goes where it changes nothing: on values that it, or one like it, has quantized
-already, and before int8 layers that quantize what they read just so, be it behind a pooling. Exact:
-quantizing twice is quantizing once."""
+already, and before int8 layers and Lookups that quantize what they read just so, be it behind a
+pooling. Exact: quantizing twice is quantizing once."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def _why_seen(links: Links, value: Value, grid: Grid) -> str:
 
 
 def _quantizes(reader: Layer, value: Value, grid: Grid) -> bool:
+    if reader.op == "Lookup":
+        return (reader.attrs["scale"], reader.attrs["zero"]) == grid
     x_scale = operand(reader, X_SCALE) if reader.op in ("Conv", "Gemm") else None
     if x_scale is None or x_scale.constant is None:
         return False

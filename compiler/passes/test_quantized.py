@@ -13,6 +13,7 @@ from coexec.compiler.passes import (
     drop_fake_quantize,
     fuse_activation,
     recognize_fake_quantize,
+    tabulate,
     use_integers,
 )
 from coexec.compiler.passes.test_support import Build, check_pass, ops_of
@@ -165,3 +166,49 @@ def test_an_activation_that_clamps_less_gives_way(
     after = ["Gemm.FakeQuantize"] if fused else [f"Gemm.{function}", "FakeQuantize"]
     check_pass(graph, fuse_activation.run, before, after)
     assert ops_of(graph) == after
+
+
+def _silu(b: Build, x: Value) -> Value:
+    sigmoid = b.op("FakeQuantize", b.op("Sigmoid", x), scale=1 / 255, zero=0.0)
+    return b.op("FakeQuantize", b.op("Mul", x, sigmoid), scale=0.03125, zero=9.0)
+
+
+def test_a_function_of_one_quantized_tensor_becomes_a_table() -> None:
+    b = Build()
+    x = b.op("FakeQuantize", b.conv(b.input(1, 5, 6, 6), b.weight(9, 5, 1, 1)), **GRID)
+    graph = b.graph(_silu(b, x))
+    before = ["Conv", "FakeQuantize", "Sigmoid", "FakeQuantize", "Mul", "FakeQuantize"]
+    check_pass(graph, tabulate.run, before, ["Conv", "FakeQuantize", "Lookup"])
+    check_pass(
+        graph, drop_fake_quantize.run, ["Conv", "FakeQuantize", "Lookup"], ["Conv", "Lookup"]
+    )
+
+
+def test_numbers_are_part_of_a_table() -> None:
+    b = Build()
+    x = b.op("FakeQuantize", b.input(3, 40), **GRID)
+    y = b.op("Add", b.op("Erf", b.op("Div", x, b.number(1.4142135))), b.number(1.0))
+    graph = b.graph(b.op("Mul", b.number(0.5), b.op("Mul", x, y)))
+    before = ["FakeQuantize", "Div", "Erf", "Add", "Mul", "Mul"]
+    check_pass(graph, tabulate.run, before, ["FakeQuantize", "Lookup"])
+
+
+def test_what_others_read_gets_a_table_of_its_own() -> None:
+    b = Build()
+    x = b.op("FakeQuantize", b.input(1, 6, 4, 4), **GRID)
+    sigmoid = b.op("Sigmoid", x)
+    graph = b.graph(b.op("Mul", sigmoid, x), b.op("Softmax", sigmoid, axis=1))
+    before = ["FakeQuantize", "Sigmoid", "Mul", "Softmax"]
+    check_pass(graph, tabulate.run, before, ["FakeQuantize", "Lookup", "Lookup", "Softmax"])
+
+
+def test_no_table_for_two_tensors_or_little_work() -> None:
+    b = Build()
+    x, other = (b.op("FakeQuantize", b.input(3, 4), **GRID) for _ in range(2))
+    sums = b.op("FakeQuantize", b.op("Add", x, other), **GRID)
+    scaled = b.op("FakeQuantize", b.op("Relu", x), scale=0.5, zero=0.0)
+    spread = b.op("Add", b.op("Exp", b.op("FakeQuantize", b.input(1, 4), **GRID)), b.weight(3, 1))
+    graph = b.graph(sums, scaled, spread)
+    names = ops_of(graph)
+    after = ["Lookup" if name == "Exp" else name for name in names]
+    check_pass(graph, tabulate.run, names, after)

@@ -156,6 +156,7 @@ constexpr OpEntry kOps[] = {
     {"Cast", MakeCast},
     {"QuantizeLinear", MakeQuantizeLinear},
     {"DequantizeLinear", MakeDequantizeLinear},
+    {"Lookup", MakeLookup},
     {"Where", MakeWhere},
     {"Mod", MakeMod},
 #define BINARY(name)                                                                           \

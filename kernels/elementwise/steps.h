@@ -14,5 +14,6 @@ std::unique_ptr<Step> MakeUnaryStep(UnaryOp op, const StepSpec& spec);
 std::unique_ptr<Step> MakeBinaryStep(const char* name, BinaryOp op, const StepSpec& spec);
 std::unique_ptr<Step> MakeQuantizeLinear(const StepSpec& spec);
 std::unique_ptr<Step> MakeDequantizeLinear(const StepSpec& spec);
+std::unique_ptr<Step> MakeLookup(const StepSpec& spec);
 
 }  // namespace coexec::kernels

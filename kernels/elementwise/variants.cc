@@ -1,5 +1,6 @@
 #include "kernels/base/built_rows.h"
 #include "kernels/elementwise/binary.h"
+#include "kernels/elementwise/lookup.h"
 #include "kernels/elementwise/unary.h"
 
 namespace coexec::kernels {
@@ -13,6 +14,10 @@ BinaryFn binary_f32_dense_ref;
 BinaryFn binary_f32_dense_avx2;
 BinaryFn binary_f32_dense_avx512;
 BinaryFn binary_f32_dense_neon;
+LookupFn lookup_f32_dense_ref;
+LookupFn lookup_f32_dense_avx2;
+LookupFn lookup_f32_dense_avx512;
+LookupFn lookup_f32_dense_neon;
 
 namespace {
 
@@ -34,9 +39,19 @@ constexpr auto kBinary = BuiltRows([] {
   });
 });
 
+constexpr auto kLookup = BuiltRows([] {
+  return std::to_array<Variant<LookupFn>>({
+      {"lookup_f32_dense_avx512", lookup_f32_dense_avx512, kAvx2Fma | kAvx512},
+      {"lookup_f32_dense_avx2", lookup_f32_dense_avx2, kAvx2Fma},
+      {"lookup_f32_dense_neon", lookup_f32_dense_neon, kNeon},
+      {"lookup_f32_dense_ref", lookup_f32_dense_ref, kBaseline},
+  });
+});
+
 }  // namespace
 
 std::span<const Variant<UnaryFn>> UnaryVariants() { return kUnary; }
 std::span<const Variant<BinaryFn>> BinaryVariants() { return kBinary; }
+std::span<const Variant<LookupFn>> LookupVariants() { return kLookup; }
 
 }  // namespace coexec::kernels

@@ -1,10 +1,12 @@
 #include "kernels/base/vector_avx2.inc"
 #include "kernels/elementwise/binary.inc"
+#include "kernels/elementwise/lookup.inc"
 #include "kernels/elementwise/unary.inc"
 
 namespace coexec::kernels {
 
 void unary_f32_dense_avx2(const UnaryArgs& a) { UnaryRun(a); }
 void binary_f32_dense_avx2(const BinaryArgs& a) { BinaryRun(a); }
+void lookup_f32_dense_avx2(const LookupArgs& a) { LookupRun(a); }
 
 }  // namespace coexec::kernels

@@ -18,6 +18,7 @@ from coexec.compiler.ir.ops import (
     gru,
     instance_norm,
     layer_norm,
+    lookup,
     lstm,
     matmul,
     pad,
@@ -39,9 +40,9 @@ from coexec.compiler.ir.ops import (
 ALL: list[Op] = [
     *conv.OPS, *conv_transpose.OPS, *gemm.OPS, *matmul.OPS, *attention.OPS, *lstm.OPS, *gru.OPS,
     *pool.OPS, *batch_norm.OPS, *instance_norm.OPS, *layer_norm.OPS, *softmax.OPS, *unary.OPS,
-    *binary.OPS, *where.OPS, *cast.OPS, *quantize_linear.OPS, *reduction.OPS, *arg_reduce.OPS,
-    *top_k.OPS, *resize.OPS, *concat.OPS, *split.OPS, *slice.OPS, *pad.OPS, *transpose.OPS,
-    *reshape.OPS, *gather.OPS, *expand.OPS, *tile.OPS, *depth_space.OPS,
+    *binary.OPS, *where.OPS, *cast.OPS, *quantize_linear.OPS, *lookup.OPS, *reduction.OPS,
+    *arg_reduce.OPS, *top_k.OPS, *resize.OPS, *concat.OPS, *split.OPS, *slice.OPS, *pad.OPS,
+    *transpose.OPS, *reshape.OPS, *gather.OPS, *expand.OPS, *tile.OPS, *depth_space.OPS,
 ]  # fmt: skip
 
 BY_NAME: dict[str, Op] = {op.name: op for op in ALL}
