@@ -13,6 +13,7 @@ import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
+from . import networks
 from .conftest import Daemon, tensor, wait_for
 from .networks import mlp_answer
 
@@ -154,7 +155,7 @@ def test_async_infer(client: triton.InferenceServerClient) -> None:
 def test_a_cancelled_call_is_noticed(client: triton.InferenceServerClient, daemon: Daemon) -> None:
     # Inputs of their own, so that none is answered by another's job, and enough of them to keep
     # the last one waiting.
-    inputs = [np.full((512, 512), i, np.float32) for i in range(24)]
+    inputs = [np.full(networks.SLOW_SHAPE, i, np.float32) for i in range(24)]
     outcome: list[Any] = []
     before = _failures(client)
 
@@ -182,7 +183,7 @@ def _failures(client: triton.InferenceServerClient) -> int:
 
 
 def test_timeouts(client: triton.InferenceServerClient) -> None:
-    slow = [tensor("t0", np.ones((512, 512), np.float32))]
+    slow = [tensor("t0", np.ones(networks.SLOW_SHAPE, np.float32))]
     # By the client's own clock, or refused by the daemon before that.
     with pytest.raises(InferenceServerException, match=r"Deadline Exceeded|DEADLINE_EXCEEDED"):
         client.infer("slow", slow, client_timeout=0.002)

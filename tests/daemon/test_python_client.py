@@ -60,7 +60,7 @@ def test_every_kind_of_tensor_comes_back(ours: Client, model: str, x: Array) -> 
 def test_large_tensors_take_shared_memory_and_equal_the_message(
     daemon: Daemon, ours: Client
 ) -> None:
-    x = _random(512, 512)
+    x = _random(*networks.SLOW_SHAPE)
     for _ in range(3):
         shared = ours.infer("slow", x)
         assert shared.transport == "shared_memory"
@@ -138,7 +138,7 @@ def test_several_models_on_one_input(ours: Client) -> None:
 def test_several_models_on_one_large_input(ours: Client) -> None:
     x = _random(300, 300)
     models = [("slow", "no version"), "nobody", "any_shape", "slow"]
-    results = ours.infer_many(models, {"x": x, "t0": _random(512, 512)})
+    results = ours.infer_many(models, {"x": x, "t0": _random(*networks.SLOW_SHAPE)})
     assert isinstance(results.pop("slow/no version"), InvalidInputError)
     assert isinstance(results.pop("nobody"), NotFoundError)
     for result in results.values():
@@ -161,7 +161,7 @@ def test_a_stream_with_a_mistake_in_it(ours: Client) -> None:
 
 
 def test_errors_of_a_stream_have_their_kinds(ours: Client) -> None:
-    (late,) = ours.stream("slow", [_random(512, 512)], deadline_us=10)
+    (late,) = ours.stream("slow", [_random(*networks.SLOW_SHAPE)], deadline_us=10)
     assert isinstance(late, DeadlineError)
     assert late.details.startswith("model 'slow': it needs about")
     assert late.details.count("slow") == 1
@@ -181,7 +181,7 @@ def test_mistakes_have_their_kinds(ours: Client, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two_inputs takes a, b"):
         ours.infer("two_inputs", _random(1))
     with pytest.raises(DeadlineError, match=r"^model 'slow': it needs about"):
-        ours.infer("slow", _random(512, 512), deadline_us=10)
+        ours.infer("slow", _random(*networks.SLOW_SHAPE), deadline_us=10)
     with Client(f"unix:{tmp_path}/nobody.sock") as nobody:
         assert not nobody.live()
         with pytest.raises(UnavailableError, match="coexec serve"):
@@ -213,7 +213,7 @@ def test_what_it_does(ours: Client) -> None:
     assert list(row.inputs) == ["x f32[1, 16]"]
     assert snapshot.engine.lanes
     assert ours.plan().segments
-    ours.infer("slow", _random(512, 512))
+    ours.infer("slow", _random(*networks.SLOW_SHAPE))
     spans = ours.timeline(10.0).spans
     assert any("slow" in span.model for span in spans)
     assert ours.reuse_report().bytes_saved >= 0

@@ -101,7 +101,7 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path) -> None:
     networks.slow(networks.place(models, "slow"), layers=100)
     daemon = Daemon(tmp_path / "d", "--http", "127.0.0.1:0", models=models).start()
     outcome: list[Any] = []
-    x = np.ones((512, 512), np.float32)
+    x = np.ones(networks.SLOW_SHAPE, np.float32)
     with daemon.client() as client, grpc.insecure_channel(daemon.address) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException, shared_memory
 
+from . import networks
 from .conftest import tensor, wait_for
 
 Shm = Callable[[int], Path]
@@ -214,10 +216,11 @@ def test_rewriting_spoils_no_other_clients_answer(
 
 
 def test_a_region_unregistered_in_flight(client: triton.InferenceServerClient, shm: Shm) -> None:
-    path = shm(512 * 512 * 4)
-    client.register_system_shared_memory("r", path.name, 512 * 512 * 4)
+    size = math.prod(networks.SLOW_SHAPE) * 4
+    path = shm(size)
+    client.register_system_shared_memory("r", path.name, size)
     outputs = [triton.InferRequestedOutput("t40")]
-    outputs[0].set_shared_memory("r", 512 * 512 * 4)
+    outputs[0].set_shared_memory("r", size)
     done: list[Any] = []
     finished = threading.Event()
 
@@ -225,7 +228,7 @@ def test_a_region_unregistered_in_flight(client: triton.InferenceServerClient, s
         done.append((result, error))
         finished.set()
 
-    x = np.ones((512, 512), np.float32)
+    x = np.ones(networks.SLOW_SHAPE, np.float32)
     client.async_infer("slow", [tensor("t0", x)], keep, outputs=outputs)
     client.unregister_system_shared_memory("r")
     assert finished.wait(60)

@@ -121,7 +121,7 @@ def test_what_kills_the_engine_is_put_aside(tmp_path: Path, small: Path) -> None
         running(tmp_path / "d", "--http", "127.0.0.1:0", models=models) as daemon,
         daemon.client() as client,
     ):
-        x = np.ones((512, 512), np.float32)
+        x = np.ones(networks.SLOW_SHAPE, np.float32)
         outcome: list[Any] = []
 
         def keep(result: Any, error: Any) -> None:
