@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coexec.compiler.onnx_import.conftest import Check, OneNode
+from coexec.compiler.ir.interpret import interpret
+from coexec.compiler.ir.ops import ONNX_RUNTIME
+from coexec.compiler.onnx_import.conftest import Check, OneNode, graph_of
 
 _RNG = np.random.default_rng(9)
 _GATES = {"LSTM": 4, "GRU": 3}
@@ -84,3 +86,24 @@ def test_peepholes_stay_foreign(same: Check) -> None:
     same(case, foreign="peephole")
     case.operands = [*case.operands[:7], np.zeros((1, 15), np.float32)]
     same(case)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("op", ["LSTM", "GRU"])
+def test_batch_first_is_steps_first_transposed(op: str, direction: str) -> None:
+    """ONNX Runtime runs steps first only, so that is what the other order is held to."""
+    plain, turned = (_case(op, direction, layout, 7) for layout in (0, 1))
+    turned.operands = [
+        np.ascontiguousarray(a.swapaxes(0, 1)) if i in (0, 5, 6) else a
+        for i, a in enumerate(plain.operands)
+    ]
+    results = []
+    for case in (plain, turned):
+        graph = graph_of(case.model())
+        assert graph is not None
+        assert not [layer for layer in graph.layers if layer.op == ONNX_RUNTIME]
+        feed = case.feed()
+        results.append(interpret(graph, [feed[value.name] for value in graph.inputs]))
+    for i, (a, b) in enumerate(zip(*results, strict=True)):
+        want = a.transpose(2, 0, 1, 3) if i == 0 else a.swapaxes(0, 1)
+        np.testing.assert_array_equal(b, want)
