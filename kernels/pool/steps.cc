@@ -108,6 +108,12 @@ class PoolStep final : public Step {
  private:
   // The input slices that output plane `plane` looks at.
   void SetSlices(PoolArgs& a, const float* x, int64_t plane) const {
+    if (depth_.size == 1 && depth_.kernel == 1 && depth_.out == 1) {  // without divisions
+      a.slices = 1;
+      a.x = x + plane * in_plane_;
+      a.slice_count = slice_counts_[0];
+      return;
+    }
     const int64_t at = plane % depth_.out;
     const int64_t from = at * depth_.stride - depth_.begin;
     const int64_t skipped = from < 0 ? (-from + depth_.dilation - 1) / depth_.dilation : 0;

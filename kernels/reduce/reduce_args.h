@@ -19,10 +19,10 @@ enum class ReduceOp : uint8_t {
 constexpr int kReduceDimsMax = 8;
 
 // Reduces f32 over `dims` dimensions of x, and also, with `row`, over the n contiguous elements
-// at each place: then there is one output. Without `row` there are n, and each place of the
-// dimensions adds n contiguous elements to them. Strides count elements. The order is that of
-// vector_reduce.inc along a row, and that of the dimensions, row-major, across; an output's bits
-// depend on neither n (without `row`) nor its position.
+// at each place: then there are `rows` outputs, whose inputs are row_stride apart. Without `row`
+// there are n, and each place of the dimensions adds n contiguous elements to them. Strides count
+// elements. The order is that of vector_reduce.inc along a row, and that of the dimensions,
+// row-major, across; an output's bits depend on neither n (without `row`) nor its position.
 struct ReduceArgs {
   ReduceOp op;
   bool row;
@@ -33,6 +33,8 @@ struct ReduceArgs {
   const int64_t* size;
   const int64_t* stride;
   int64_t count;  // elements behind each output
+  int64_t rows;
+  int64_t row_stride;
 };
 
 using ReduceFn = void(const ReduceArgs&);

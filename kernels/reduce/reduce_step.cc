@@ -24,6 +24,10 @@ struct Dims {
     size[static_cast<size_t>(count)] = dim_size;
     stride[static_cast<size_t>(count++)] = dim_stride;
   }
+  int64_t InnermostSize() const { return count == 0 ? 1 : size[static_cast<size_t>(count - 1)]; }
+  int64_t InnermostStride() const {
+    return count == 0 ? 0 : stride[static_cast<size_t>(count - 1)];
+  }
   // Where place `at`, row-major, lies.
   int64_t Offset(int64_t at) const {
     int64_t offset = 0;
@@ -91,11 +95,12 @@ class ReduceStep final : public Step {
     const int64_t item_elements = std::max<int64_t>(1, layout_.count) * std::min(width, kColumns);
     ParallelFor(context.team, outputs_ / width * blocks, kElementsPerPart / item_elements + 1,
                 [&](int64_t begin, int64_t end, int) {
+                  if (layout_.row) return ReduceRows(context, begin, end);
                   for (int64_t item = begin; item < end; ++item) {
                     const int64_t place = blocks == 1 ? item : item / blocks;
                     const int64_t column = (item - place * blocks) * kColumns;
                     Reduce(context, layout_.kept.Offset(place) + column, place * width + column,
-                           layout_.row ? layout_.n : std::min(kColumns, width - column));
+                           std::min(kColumns, width - column), 1);
                   }
                 });
   }
@@ -104,14 +109,28 @@ class ReduceStep final : public Step {
   }
 
  private:
-  void Reduce(const StepContext& context, int64_t from, int64_t to, int64_t n) const {
+  // Outputs [begin, end), each of a row: those a fixed step apart together.
+  void ReduceRows(const StepContext& context, int64_t begin, int64_t end) const {
+    const int64_t run = layout_.kept.InnermostSize();
+    while (begin < end) {
+      const int64_t rows = std::min(end - begin, run - begin % run);
+      Reduce(context, layout_.kept.Offset(begin), begin, layout_.n, rows);
+      begin += rows;
+    }
+  }
+
+  void Reduce(const StepContext& context, int64_t from, int64_t to, int64_t n, int64_t rows) const {
     const Dims& dims = layout_.reduced;
+    const int64_t apart = layout_.kept.InnermostStride();
     if (dtype_ == DType::kF32) {
       return variant_.fn({op_, layout_.row, context.in<float>(0) + from, context.out<float>(0) + to,
-                          n, dims.count, dims.size.data(), dims.stride.data(), layout_.count});
+                          n, dims.count, dims.size.data(), dims.stride.data(), layout_.count, rows,
+                          apart});
     }
-    typed_({layout_.row, context.inputs[0] + from * bytes_, context.outputs[0] + to * bytes_, n,
-            dims.count, dims.size.data(), dims.stride.data()});
+    for (int64_t i = 0; i < rows; ++i, from += apart, ++to) {
+      typed_({layout_.row, context.inputs[0] + from * bytes_, context.outputs[0] + to * bytes_, n,
+              dims.count, dims.size.data(), dims.stride.data()});
+    }
   }
 
   const char* name_;

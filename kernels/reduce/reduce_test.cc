@@ -21,7 +21,7 @@ void Fill(const Problem& p, const Variant<ReduceFn>& variant, const float* x, in
           float* y) {
   const int64_t stride[2] = {p.size[1] * p.n, p.n};
   const int64_t count = p.size[0] * p.size[1] * (p.row ? p.n : 1);
-  variant.fn({p.op, p.row, x, y, columns, 2, p.size, stride, count});
+  variant.fn({p.op, p.row, x, y, columns, 2, p.size, stride, count, 1, 0});
 }
 
 void TestProblem(const Problem& p) {
@@ -44,6 +44,28 @@ void TestProblem(const Problem& p) {
     Fill(p, variant, x.get() + at, 1, &alone);
     CHECK(std::memcmp(&alone, &y[static_cast<size_t>(at)], sizeof alone) == 0 || std::isnan(alone),
           "%s op %d: column %d alone", variant.name, static_cast<int>(p.op), static_cast<int>(at));
+  }
+}
+
+// Rows together give what each gives alone.
+void TestRows(ReduceOp op, int64_t n) {
+  const int64_t rows = check::RandomInt(0, 40);
+  const int64_t apart = n + check::RandomInt(0, 3);
+  const auto x = check::RandomFloats(rows == 0 ? 0 : (rows - 1) * apart + n);
+  const auto expected = std::make_unique<float[]>(static_cast<size_t>(rows));
+  ReduceArgs a{op, true, x.get(), expected.get(), n, 0, nullptr, nullptr, n, 1, 0};
+  for (int64_t i = 0; i < rows; ++i, a.x += apart, ++a.y) ReduceVariants().back().fn(a);
+  a.x = x.get(), a.rows = rows, a.row_stride = apart;
+  for (const Variant<ReduceFn>& variant : ReduceVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    const auto y = std::make_unique<float[]>(static_cast<size_t>(rows));
+    a.y = y.get();
+    variant.fn(a);
+    for (size_t i = 0; i < static_cast<size_t>(rows); ++i) {
+      CHECK(std::memcmp(&y[i], &expected[i], sizeof(float)) == 0 || std::isnan(expected[i]),
+            "%s op %d: row %d of %d, n %d: %a, alone %a", variant.name, static_cast<int>(op),
+            static_cast<int>(i), static_cast<int>(rows), static_cast<int>(n), y[i], expected[i]);
+    }
   }
 }
 
@@ -77,6 +99,8 @@ int main() {
         const int64_t outer = coexec::check::RandomInt(1, 3);
         TestProblem({static_cast<ReduceOp>(op), row, n, {outer, coexec::check::RandomInt(0, 5)}});
       }
+      for (const int64_t n : {0, 1, 7, 31, 33, 49, 64, 5000})
+        TestRows(static_cast<ReduceOp>(op), n);
       TestProblem({static_cast<ReduceOp>(op), row, row ? 9001 : 3, {1, row ? 2 : 600}});
     }
   }
