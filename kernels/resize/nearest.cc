@@ -48,7 +48,8 @@ class NearestStep final : public Step {
                   int64_t previous = kNoSource;
                   ForSourceRows(source_, begin, end, [&](int64_t row, int64_t from) {
                     std::byte* out = context.outputs[0] + row * row_bytes;
-                    if (from == previous) {
+                    // Reading a short row that was just written waits for its stores.
+                    if (from == previous && !pairs_) {
                       std::memcpy(out, out - row_bytes, static_cast<size_t>(row_bytes));
                     } else {
                       WriteRow(context.inputs[0] + from, out);
@@ -72,7 +73,8 @@ class NearestStep final : public Step {
 
   // Each unit twice, in vectors.
   void WritePairs(const std::byte* in, std::byte* out) const {
-    for (size_t i = 0; i < source_.back().size() / 2; ++i, in += 4, out += 8) {
+    const size_t pairs = source_.back().size() / 2;
+    for (size_t i = 0; i < pairs; ++i, in += 4, out += 8) {
       uint32_t unit = 0;
       std::memcpy(&unit, in, 4);
       const uint64_t pair = unit | uint64_t{unit} << 32;
