@@ -130,6 +130,25 @@ void TestTails() {
   }
 }
 
+// Bands of rows that give each to rows of their own, with rows cut off at the end, rows that get
+// nothing and columns that meet.
+void TestTransposedBands() {
+  for (const int64_t group : {1, 2}) {
+    for (const Dims& kernel : {Dims{2, 2}, Dims{2, 3}, Dims{1, 2}}) {
+      for (const int64_t cut : {0, 1, 5}) {
+        Problem p;
+        p.transposed = p.bias = true, p.group = group, p.activation = "Relu";
+        p.layout = static_cast<Layout>(cut % 3);
+        p.kernel = kernel, p.strides = {2, 2}, p.pads = {0, 0, cut, 0}, p.dilations = {1, 1};
+        p.output_padding = {2 - kernel[0], 0};
+        p.x = {2, 100 * group, 19, 30}, p.w = {100 * group, 9, kernel[0], kernel[1]};
+        p.y = {2, 9 * group, 38 - cut, 58 + kernel[1]};
+        TestProblem(p);
+      }
+    }
+  }
+}
+
 // One slice in, one out, and that lies before the input: all of it is padding.
 void TestSliceOfPadding() {
   for (const int64_t kernel : {1, 3}) {
@@ -172,6 +191,7 @@ int main() {
   TestBands();
   TestColumnRanges();
   TestTails();
+  TestTransposedBands();
   TestSliceOfPadding();
   TestRefusals();
 }

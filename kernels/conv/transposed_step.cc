@@ -98,12 +98,13 @@ class ConvTransposeStep final : public Step {
     args.y = scratch - first * s.taps() * pixels;
     variant_.fn(args);
     const bool is_last = top + band.rows == s.in_h;
-    const int64_t below = is_last ? s.out_h : (top + band.rows) * s.stride_h;
+    // Padding at the end may cut off whole rows of the input.
+    const int64_t above = std::min(s.out_h, top * s.stride_h);
+    const int64_t below = is_last ? s.out_h : std::min(s.out_h, (top + band.rows) * s.stride_h);
     for (int64_t m = first; m < last; ++m) {
       const int64_t channel = group * s.group_out() + m;
       float* y = context.out<float>(0) + (image * s.out_channels + channel) * s.out_pixels();
       const float* contributions = scratch + (m - first) * s.taps() * pixels;
-      const int64_t above = top * s.stride_h;
       for (int64_t oy = above; oy < below; ++oy) {
         AddRow(contributions, band, oy, lines, y + oy * s.out_w);
       }
