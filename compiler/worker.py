@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+import coexec.compiler.onnx_import.optimise  # noqa: F401  every worker has it then
 from coexec.compiler.errors import CompileError, ShapeNeededError
 from coexec.compiler.onnx_import.signature import read_signature
 from coexec.compiler.pipeline import CompileOptions, compile_model

@@ -3,51 +3,31 @@ inlined, constants folded, batch normalisations folded into convolutions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import onnx
 import onnx.inliner
-import onnx_ir
-from onnxscript import optimizer
 
 from coexec.compiler.onnx_import.signature import Shape
-
-_FOLDED_ELEMENTS_MAX = 2**20
 
 
 def prepare(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
     """A new model that computes the same for inputs of the given shapes. The optimiser's result
     is taken only when ONNX's checker finds it sound and it still has the same face."""
+    # Here, since importing it takes a second, and most commands need none of it.
+    from coexec.compiler.onnx_import.optimise import optimised
+
     bound = onnx.ModelProto()
     bound.CopyFrom(model)
     _drop_defaulted_inputs(bound.graph)
     _bind(bound.graph, shapes)
     _lift_constants(bound.graph)
     try:
-        optimised = _optimised(bound)
-        onnx.checker.check_model(optimised)
+        smaller = optimised(bound)
+        onnx.checker.check_model(smaller)
     except Exception:  # a third party's rewriting must not cost us the model
         return _inlined(bound)
-    return optimised if _face(optimised) == _face(bound) else _inlined(bound)
-
-
-def _optimised(model: onnx.ModelProto) -> onnx.ModelProto:
-    working = onnx_ir.serde.deserialize_model(model)
-    optimizer.optimize_ir(working, should_fold=_stays_small)
-    result: onnx.ModelProto = onnx_ir.serde.serialize_model(working)
-    return result
-
-
-def _stays_small(node: onnx_ir.Node) -> bool | None:
-    """False forbids folding a node whose result is large, or of a size nobody knows; None leaves
-    the choice to the optimiser. Without it, a few bytes of shape make gigabytes of zeros."""
-    for value in node.outputs:
-        if value.shape is None or not value.shape.is_static():
-            return False
-        if math.prod(value.shape.numpy()) > _FOLDED_ELEMENTS_MAX:
-            return False
-    return None
+    return smaller if _face(smaller) == _face(bound) else _inlined(bound)
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:

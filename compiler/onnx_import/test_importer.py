@@ -127,7 +127,7 @@ def test_functions_are_inlined_even_when_the_optimiser_fails(
     model = onnx.parser.parse_model(text)
     for fails in (False, True):
         if fails:
-            monkeypatch.setattr("coexec.compiler.onnx_import.preparation._optimised", None)
+            monkeypatch.setattr("coexec.compiler.onnx_import.optimise.optimised", None)
         imported = import_model(prepare(model, {"x": (2,)}))
         assert [layer.op for item in imported.items for layer in item.layers] == ["Add"]
 

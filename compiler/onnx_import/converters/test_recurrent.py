@@ -94,7 +94,7 @@ def test_batch_first_is_steps_first_transposed(op: str, direction: str) -> None:
     """ONNX Runtime runs steps first only, so that is what the other order is held to."""
     plain, turned = (_case(op, direction, layout, 7) for layout in (0, 1))
     turned.operands = [
-        np.ascontiguousarray(a.swapaxes(0, 1)) if i in (0, 5, 6) else a
+        np.ascontiguousarray(a.swapaxes(0, 1)) if a is not None and i in (0, 5, 6) else a
         for i, a in enumerate(plain.operands)
     ]
     results = []
