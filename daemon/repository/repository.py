@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -24,6 +23,14 @@ from coexec.daemon.repository.layout import (
     unknown_model,
 )
 from coexec.daemon.repository.loader import Loader
+from coexec.daemon.repository.model import (
+    LOADING,
+    NEVER_LOADED,
+    READY,
+    UNAVAILABLE,
+    UNLOADING,
+    Model,
+)
 from coexec.daemon.repository.overrides import Override, keep_only, store_override
 from coexec.daemon.repository.version import ModelVersion
 from coexec.daemon.state import State, StateStore, StoredOverride
@@ -31,23 +38,7 @@ from coexec.daemon.supervisor import Supervisor
 from coexec.protos import inference_pb2 as pb
 from coexec.protos import model_config_pb2 as config_pb
 
-READY = "READY"
-UNAVAILABLE = "UNAVAILABLE"
-LOADING = "LOADING"
-UNLOADING = "UNLOADING"
-_NEVER_LOADED = "not loaded"
 _log = structlog.get_logger("repository")
-
-
-@dataclass(slots=True, eq=False)
-class Model:
-    """state, reason: of the model as a whole, for the index, when no version stands for it."""
-
-    name: str
-    versions: dict[int, ModelVersion] = field(default_factory=dict)
-    state: str = UNAVAILABLE
-    reason: str = _NEVER_LOADED
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Repository:
@@ -74,7 +65,7 @@ class Repository:
     def find(self, name: str, version: str) -> ModelVersion:
         """What serves requests for the model; "" means the newest version. Raises RequestError."""
         model = self._models.get(name)
-        if model is None or model.reason == _NEVER_LOADED:
+        if model is None or model.reason == NEVER_LOADED:
             raise self._not_served(name)
         number = parse_version(name, version)
         if not model.versions:
@@ -123,7 +114,8 @@ class Repository:
 
     def index(self, ready_only: bool) -> list[pb.RepositoryIndexResponse.ModelIndex]:
         names = {*model_folders(self._folders), *self._models}
-        rows = [row for name in sorted(names) for row in self._index_of(name)]
+        models = [self._models.get(name) or Model(name) for name in sorted(names)]
+        rows = [row for model in models for row in model.index()]
         return [row for row in rows if row.state == READY] if ready_only else rows
 
     async def load_at_start(self, everything: bool) -> None:
@@ -276,26 +268,6 @@ class Repository:
         if name in folders:
             return unavailable(f"Request for unknown model: '{name}' is not loaded; load it first")
         return unknown_model(name, {*folders, *self._models})
-
-    def _index_of(self, name: str) -> list[pb.RepositoryIndexResponse.ModelIndex]:
-        model = self._models.get(name) or Model(name)
-        if not model.versions:
-            return [_row(name, "", model.state, model.reason)]
-        return [
-            _row(
-                name,
-                str(number),
-                UNAVAILABLE if version.aside else model.state,
-                version.aside or model.reason,
-            )
-            for number, version in sorted(model.versions.items())
-        ]
-
-
-def _row(name: str, version: str, state: str, reason: str) -> pb.RepositoryIndexResponse.ModelIndex:
-    return pb.RepositoryIndexResponse.ModelIndex(
-        name=name, version=version, state=state, reason=reason
-    )
 
 
 def _trim_memory() -> None:
