@@ -19,7 +19,7 @@ from coexec.kernels.program.onnx_layer import OnnxLayer
 from coexec.kernels.program.runner import Runner
 from coexec.protos import program_pb2
 
-_ROUNDS_MIN, _ROUNDS_MAX = 7, 60
+_ROUNDS_MIN, _ROUNDS_MAX = 5, 60
 _SLOWER = 1.05
 # ONNX Runtime's profile counts whole microseconds and drops the rest.
 _PROFILE_LOST_US = 0.5
@@ -40,6 +40,11 @@ class Duel:
     def slower(self) -> bool:
         """By more than 5 % in the median, and at all in three rounds of four."""
         return self.ratio * _SLOWER < 1.0 and self.high < 1.0
+
+    @property
+    def unclear(self) -> bool:
+        """Slower in the median, but not in three rounds of four."""
+        return self.ratio * _SLOWER < 1.0 <= self.high
 
 
 def in_network(model: CompiledModel, graph: Graph, seconds: float) -> tuple[dict[int, Duel], float]:

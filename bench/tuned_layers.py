@@ -16,7 +16,8 @@ each measured by turns in one stretch, wall time on one thread, medians:
   tuner can choose for one layer, and adds to "alone" what our side pays: activations that leave the
   arena, which stays in the caches, for new arrays. theirs: our layer's time with the difference of
   the two networks. Asked of what was slower "alone"; it judges the tuner. (Runs of several layers
-  it weighs by itself.)
+  it weighs by itself.) Unclear is what looks slower, but not in three rounds of four: a small
+  layer is lost in the noise of a large network.
 * "dense": is a layer with zeros faster with its weights dense?
 
 All layers get a first look, short; what looks slower than in ONNX Runtime's run, or than dense, is
@@ -77,6 +78,7 @@ class Row:
     slower_run: int
     slower_alone: int
     slower_given: int
+    unclear_given: int
     slower_dense: int
     lost_us: float
     lost_percent: float
@@ -123,7 +125,7 @@ def look(
     graph = graph_of(model)
     native = sum(layer.op != ONNX_RUNTIME for layer in graph.layers)
     if not native:
-        return Row(network, prune, 0, 0.0, 0, 0, 0, 0, 0.0, 0.0), []
+        return Row(network, prune, 0, 0.0, 0, 0, 0, 0, 0, 0.0, 0.0), []
     times, total_us = in_network(model, graph, seconds * _FIRST)
     suspects = [i for i, duel in times.items() if duel.slower]
     if suspects:
@@ -143,6 +145,7 @@ def look(
         count["run"],
         count["alone"],
         count["given"],
+        sum(second.duel.unclear for second in found if second.over == "given"),
         count["dense"],
         lost_us,
         100 * lost_us / total_us,
@@ -191,7 +194,7 @@ def _print(row: Row, seconds: list[Second]) -> None:
         f"{row.network:16}{row.prune or 'dense':18}of {row.native_layers:3} layers slower: "
         f"{row.slower_run} than in its run ({row.lost_us:.0f} us, {row.lost_percent:.1f} % of "
         f"{row.coexec_us / 1e3:.2f} ms), {row.slower_alone} than alone, "
-        f"{row.slower_given} than given, "
+        f"{row.slower_given} than given ({row.unclear_given} unclear), "
         f"{row.slower_dense} than dense",
         flush=True,
     )
@@ -221,6 +224,7 @@ def _write(path: Path, rows: list[dict[str, Any]], layers: list[dict[str, Any]],
             "slower_run",
             "slower_alone",
             "slower_given",
+            "unclear_given",
             "slower_dense",
             "lost_us",
         )

@@ -18,7 +18,7 @@ from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.program import cost
 from coexec.compiler.tune.cache import Tuning
 from coexec.compiler.tune.candidates import sparse_operands
-from coexec.compiler.tune.choice import FOREIGN, NATIVE, Candidate, Choice
+from coexec.compiler.tune.choice import FOREIGN, IN_ITS_RUN, NATIVE, Candidate, Choice
 from coexec.compiler.tune.effort import Effort
 from coexec.compiler.tune.foreign import (
     Span,
@@ -218,7 +218,7 @@ def _with_layers(
         known = choices.get(layer.name) or Choice(
             [Candidate(NATIVE, 0.0, here)], NATIVE, effort.name
         )
-        row = Candidate(FOREIGN, 0.0, there, "in a run of layers")
+        row = Candidate(FOREIGN, 0.0, there, IN_ITS_RUN)
         others = [c for c in known.candidates if c.name != FOREIGN]
         result[layer.name] = replace(known, candidates=[*others, row])
         # Where another layer settled its weights, the choice kept under its key is not its own.

@@ -11,6 +11,8 @@ from typing import Any
 from coexec.kernels.program.validate import LAYOUTS
 
 NATIVE, FOREIGN = "native", "onnxruntime"
+# The note on a layer's time there: it cannot be had for the layer alone.
+IN_ITS_RUN = "in its run of all native layers"
 _LAYOUT = f"({'|'.join(LAYOUTS)})"
 # What Candidate.name may be; FOREIGN may say which layers, as begin:end.
 _NAME = re.compile(

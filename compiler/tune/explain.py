@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from coexec.compiler.errors import CompileError, some_of
 from coexec.compiler.ir.ops import BY_NAME, ONNX_RUNTIME
 from coexec.compiler.tune.candidates import LAID_OUT, ZEROS_MIN
-from coexec.compiler.tune.choice import FOREIGN, NATIVE, Candidate
+from coexec.compiler.tune.choice import FOREIGN, IN_ITS_RUN, NATIVE, Candidate
 from coexec.protos import program_pb2
 
 
@@ -40,6 +40,9 @@ class Why:
             yield f"{mark} {row.name:28}{us}{work}{note}"
         if any(":" in row.name for row in self.candidates):
             yield "  (a:b are the model's layers from a, counted from 0, to before b)"
+        us = {row.name: row.measured_us for row in self.candidates if row.note in ("", IN_ITS_RUN)}
+        if self.taken != FOREIGN and 0 < us.get(FOREIGN, 0) < us.get(self.taken, 0):
+            yield "  (stays here: with layers handed over, the whole model was not faster)"
         if not self.candidates and not self.inside:
             yield "  nothing was measured; `coexec tune` measures"
         yield from (f"  {line}" for line in self.excluded.splitlines())

@@ -1,6 +1,7 @@
 import pytest
 
 from coexec.compiler.errors import CompileError
+from coexec.compiler.tune.choice import IN_ITS_RUN
 from coexec.compiler.tune.explain import why
 from coexec.protos import program_pb2
 
@@ -78,6 +79,19 @@ def test_why_there_is_no_other_way() -> None:
     assert _of_weights("f32", {"keep_native": "yes"})[1].endswith("compiled with --keep-native")
     relu = list(why(_PROGRAM, "relu").lines())
     assert relu[2] == "  no other layout: it has no weights to lay out"
+
+
+def test_why_a_layer_stays_though_onnx_runtime_has_a_faster_kernel() -> None:
+    rows = [
+        program_pb2.Candidate(name="native", measured_us=9.0),
+        program_pb2.Candidate(name="onnxruntime", measured_us=8.0, note=IN_ITS_RUN),
+    ]
+    layer = program_pb2.Layer(name="relu", op="Relu")
+    layer.choice.CopyFrom(program_pb2.Choice(candidates=rows, taken="native", mode="fast"))
+    stays = "  (stays here: with layers handed over, the whole model was not faster)"
+    assert list(why(program_pb2.Program(layers=[layer]), "relu").lines())[3] == stays
+    layer.choice.candidates[1].measured_us = 9.5
+    assert stays not in why(program_pb2.Program(layers=[layer]), "relu").lines()
 
 
 def test_types_leave_onnx_runtime_out() -> None:
