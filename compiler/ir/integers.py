@@ -1,6 +1,7 @@
 """Products on integers (Jacob et al., CVPR 2018, section 2): what int8 weights and the scales
 beside them stand for. x becomes q = clip(rint(x / scale), -zero, 255 - zero) with x_scale = [scale,
-zero]; a sum of q * w times scale * w_scale[m] is the product. Weights are in -127..127.
+zero]; a sum of q * w times scale * w_scale[m] is the product. Weights are in -127..127
+where we quantize; those a model brings may be -128 in Conv and Gemm.
 
 A recurrent layer's state is in -1..1, so its scale is known: 2048 steps make up 1."""
 

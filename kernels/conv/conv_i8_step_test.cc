@@ -140,7 +140,7 @@ void TestStep(const Problem& p) {
             RandomFloats(p.w[0]),
             RandomFloats(Product(p.y)),
             RandomFloats(p.w[0]),
-            RandomInts<int8_t>(Product(p.w), -127, 127),
+            RandomInts<int8_t>(Product(p.w), -128, 127),
             {0.006f, static_cast<float>(RandomInt(0, 255))}};
   const std::vector<float> y = Run(p, data, 1);
   size_t i = 0;
@@ -165,7 +165,7 @@ void TestRefusals() {
                     nullptr,
                     nullptr,
                     RandomFloats(p.w[0]),
-                    RandomInts<int8_t>(Product(p.w), -127, 127),
+                    RandomInts<int8_t>(Product(p.w), -128, 127),
                     {scale, zero}};
     std::string reason;
     try {

@@ -20,7 +20,7 @@ void TestVariant(const ConvI8Variant& variant, int32_t rows, int32_t count, bool
   ConvShape shape{};
   shape.groups = 1, shape.in_channels = 2 * count, shape.out_channels = rows;
   shape.kernel_d = shape.kernel_h = shape.kernel_w = 1;
-  const auto integers = RandomInts<int8_t>(int64_t{rows} * count * 2, -127, 127, extreme);
+  const auto integers = RandomInts<int8_t>(int64_t{rows} * count * 2, -128, 127, extreme);
   const PackedConvI8 packed = PackConvI8(integers.data(), shape);
   ConvI8Args args{};
   DenseArgs& rest = args.rest;

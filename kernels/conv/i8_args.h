@@ -12,7 +12,7 @@ namespace coexec::kernels {
 //   y[row, p] = epilogue(float(sum) * scale[row], bias[row], residual[row, p])
 //
 // x is a quantized value less its zero point, so in [-255, 255], and padding is 0; w is in
-// [-127, 127]. Sums of kI8SumMax products are exact in any order, and what follows is rounded as it
+// [-128, 127]. Sums of kI8SumMax products are exact in any order, and what follows is rounded as it
 // is written: all variants store the same bits, whatever the tile.
 //
 // vpmaddwd, and vpdpwssd of VNNI, take x and w as they lie here.

@@ -50,7 +50,7 @@ struct Operands {
 
 void TestVariant(const GemmI8Variant& variant, int32_t rows, int64_t features, int64_t inputs,
                  bool extreme) {
-  const std::vector<int8_t> w = RandomInts<int8_t>(features * inputs, -127, 127, extreme);
+  const std::vector<int8_t> w = RandomInts<int8_t>(features * inputs, -128, 127, extreme);
   const int zero =
       static_cast<int>(extreme ? 255 * check::RandomInt(0, 1) : check::RandomInt(0, 255));
   const std::vector<int16_t> x = RandomInts<int16_t>(rows * inputs, -zero, 255 - zero, extreme);

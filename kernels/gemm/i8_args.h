@@ -7,7 +7,7 @@ namespace coexec::kernels {
 
 // y[r, m] = act(float(sum over k of x[r, k] * w[m, k]) * scale[m] + bias[m] + residual[r, m])
 //
-// x and w are integers: w in [-127, 127], x in [-255, 255] (a quantized value less its zero
+// x and w are integers: w in [-128, 127], x in [-255, 255] (a quantized value less its zero
 // point). Products and sums are exact in int32 for at most kI8SumMax inputs, in any order; the
 // sum is rounded to f32 once, then come a product and sums, rounded each. So all variants return
 // the same bits, whatever the rows and panels of a call.
