@@ -16,14 +16,12 @@ from coexec.compiler.ir.ops import ONNX_RUNTIME
 from coexec.compiler.onnx_export import layer_of_node, to_onnx
 from coexec.compiler.onnx_import.read import MODEL_BYTES_MAX
 from coexec.compiler.program import cost
-from coexec.compiler.tune.measure import score
+from coexec.compiler.tune.measure import a_while
 from coexec.compiler.tune.trial import generated
 from coexec.kernels.program.errors import RunError
 
 # Layers begin ... end - 1 of a graph.
 Span = tuple[int, int]
-
-_PROFILED_RUNS = 3
 
 
 def native_spans(graph: Graph) -> list[Span]:
@@ -134,11 +132,12 @@ class Profiled:
 
 
 def profiled_us(graph: Graph, span: Span) -> list[float]:
-    """Microseconds of each layer of the span in a few runs of it. Raises what Profiled raises."""
+    """The least microseconds of each layer of the span in a few runs of it. Raises what Profiled
+    raises."""
     profiled = Profiled(graph, span)
-    for _ in range(_PROFILED_RUNS):
+    for _ in a_while():
         profiled.run()
-    return [score(times) for times in profiled.layer_us()]
+    return [min(times) for times in profiled.layer_us()]
 
 
 def _by_layer(events: list[dict[str, object]], layers: int) -> list[list[float]]:
