@@ -40,8 +40,9 @@ class Why:
             yield f"{mark} {row.name:28}{us}{work}{note}"
         if any(":" in row.name for row in self.candidates):
             yield "  (a:b are the model's layers from a, counted from 0, to before b)"
-        us = {row.name: row.measured_us for row in self.candidates if row.note in ("", IN_ITS_RUN)}
-        if self.taken != FOREIGN and 0 < us.get(FOREIGN, 0) < us.get(self.taken, 0):
+        valid = [row for row in self.candidates if row.note in ("", IN_ITS_RUN)]
+        times = {row.name: row.measured_us for row in valid}
+        if self.taken != FOREIGN and 0 < times.get(FOREIGN, 0) < times.get(self.taken, 0):
             yield "  (stays here: with layers handed over, the whole model was not faster)"
         if not self.candidates and not self.inside:
             yield "  nothing was measured; `coexec tune` measures"
