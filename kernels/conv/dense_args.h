@@ -33,7 +33,16 @@ struct DenseArgs {
   const float* x;
   int64_t tile_places;  // a multiple of 8
   int64_t tile_stride;
-  bool scattered;  // columns are far apart: ask for their pixels ahead
+  bool scattered;    // columns are far apart: ask for their pixels ahead
+  bool far_weights;  // not in the second-level cache: strips ask for the next one's
+  // If not null, the first `image_places` places, a multiple of tile_places, of column k are at
+  // image + image_offsets[k]. The first strip reads them there and copies them to panel, which is
+  // x, for the other strips. So many places after them will most likely be copied next.
+  const float* image;
+  const int32_t* image_offsets;
+  int64_t image_places;
+  int64_t next_places;
+  float* panel;
   int64_t places;  // what follows the last output pixel left out
   int64_t columns;
   int64_t pitch;

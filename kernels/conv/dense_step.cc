@@ -19,9 +19,6 @@ namespace {
 constexpr int64_t kWeightBytes = 512 << 10;
 constexpr int64_t kPanelBytes = 64 << 10;
 constexpr int64_t kLargePanelBytes = 512 << 10;
-// Copying pixels into a panel pays when more rows than these read each of them, or than
-// DenseVariant::panel_rows where every channel begins with a quarter of a cache line.
-constexpr int64_t kPanelRows = 8;
 // Of a first-level cache; what is so far apart shares a set.
 constexpr int64_t kCacheWayBytes = 4096;
 constexpr int64_t kCacheWays = 8;
@@ -101,10 +98,7 @@ class DenseStep final : public Step, public CopiesInput {
   int64_t items() const { return shape_.batch * shape_.groups * shape_.out_d * bands_; }
   // Many bands: a thread takes whole ones. Few: all threads share each band's strips.
   bool by_bands(int threads) const { return threads == 1 || items() >= 2 * threads; }
-  bool panel() const {
-    const bool aligned = shape_.in_pixels() % 4 == 0;
-    return shape_.group_out() > (aligned ? variant_.panel_rows : kPanelRows) || Collide();
-  }
+  bool panel() const { return shape_.group_out() > variant_.panel_rows || Collide(); }
   // Whether channels and a strip's output rows begin in the same few sets of a first-level cache,
   // and push each other out of it. One line too many does no harm yet.
   bool Collide() const {
@@ -112,10 +106,8 @@ class DenseStep final : public Step, public CopiesInput {
     return (columns() + variant_.strip_rows) * apart > (kCacheWays + 1) * kCacheWayBytes;
   }
   int64_t columns() const { return shape_.group_in() * shape_.taps(); }
-  int64_t PanelBytes() const {
-    const int64_t weight_bytes = shape_.group_out() * columns() * kFloat;
-    return weight_bytes > kWeightBytes ? kLargePanelBytes : kPanelBytes;
-  }
+  bool FarWeights() const { return shape_.group_out() * columns() * kFloat > kWeightBytes; }
+  int64_t PanelBytes() const { return FarWeights() ? kLargePanelBytes : kPanelBytes; }
 
   int64_t part_bytes() const {
     const int64_t tiles = panel() ? band_pixels_ : tile_places_;
@@ -163,26 +155,31 @@ class DenseStep final : public Step, public CopiesInput {
   // The pixels of an item that are read where they are: whole tiles, when few rows read them.
   int64_t InPlace(const Item& item) const {
     if (planes_ || panel()) return 0;
+    return WholeTiles(item);
+  }
+  int64_t WholeTiles(const Item& item) const {
     return (item.last - item.first) / tile_places_ * tile_places_;
   }
 
   // Copies what input slices [begin, end) of the group's have to an item.
-  void Copy(const Item& item, int64_t begin, int64_t end, const float* image,
-            float* scratch) const {
+  void Copy(const Item& item, int64_t begin, int64_t end, const float* image, float* scratch,
+            bool strips_copy) const {
     if (planes_) {
       return planes_->FillRows(item.slice,
                                {planes_->row_begin(item.band), planes_->row_end(item.band)}, begin,
                                end, image, scratch);
     }
     const int64_t taps = shape_.taps();
-    const int64_t first = item.first + InPlace(item);
+    const int64_t later = strips_copy ? WholeTiles(item) : 0;
+    const int64_t first = item.first + InPlace(item) + later;
+    scratch += later * columns();
     fill_panel_({image + first, in_place_.data(), static_cast<int32_t>(begin * taps),
                  static_cast<int32_t>(end * taps), static_cast<int32_t>(columns()), tile_places_,
                  item.last - first, scratch});
   }
 
-  void Strips(const StepContext& context, const Item& item, const float* scratch, float* sums,
-              int32_t begin, int32_t end) const {
+  void Strips(const StepContext& context, const Item& item, float* scratch, float* sums,
+              int32_t begin, int32_t end, bool strips_copy) const {
     const int64_t channel = item.group * shape_.group_out();
     const int64_t at = (item.image * shape_.out_channels + channel) * shape_.out_volume() +
                        item.slice * shape_.out_pixels();
@@ -194,6 +191,7 @@ class DenseStep final : public Step, public CopiesInput {
     args.block_columns = static_cast<int32_t>(block_columns_);
     args.block_places =
         std::max<int64_t>(1, variant_.block_columns / block_columns_) * tile_places_;
+    args.far_weights = variant_.block_strips > 1 && FarWeights();
     args.sums = sums;
     args.tile_places = tile_places_;
     args.y_stride = shape_.out_volume();
@@ -213,8 +211,13 @@ class DenseStep final : public Step, public CopiesInput {
       const int64_t rows = (item.last - item.first) / std::max<int64_t>(1, shape_.out_w);
       return run(item.first, rows * args.pitch - (args.pitch - args.columns));
     }
-    const int64_t in_place = InPlace(item);
     args.columns = args.pitch = shape_.out_pixels();
+    if (strips_copy) {
+      args.image = Image(context, item) + item.first, args.image_offsets = in_place_.data();
+      args.image_places = WholeTiles(item), args.next_places = shape_.out_pixels() - item.last;
+      args.panel = scratch;
+    }
+    const int64_t in_place = InPlace(item);
     if (in_place > 0) {
       args.offsets = in_place_.data(), args.x = Image(context, item) + item.first;
       args.tile_stride = tile_places_;
@@ -236,10 +239,13 @@ class DenseStep final : public Step, public CopiesInput {
     ParallelFor(context.team, items(), kThreadFlops / std::max<int64_t>(1, flops) + 1,
                 [&](int64_t begin, int64_t end, int part) {
                   float* scratch = Scratch(context, part);
+                  const bool strips_copy = !planes_ && panel() && variant_.block_strips > 1;
                   for (int64_t i = begin; i < end; ++i) {
                     const Item item = ItemAt(i);
-                    Copy(item, 0, shape_.group_slices(), Image(context, item), scratch);
-                    Strips(context, item, scratch, Sums(context, part), 0, strip_count(item.group));
+                    Copy(item, 0, shape_.group_slices(), Image(context, item), scratch,
+                         strips_copy);
+                    Strips(context, item, scratch, Sums(context, part), 0, strip_count(item.group),
+                           strips_copy);
                   }
                 });
   }
@@ -255,11 +261,11 @@ class DenseStep final : public Step, public CopiesInput {
       const int64_t slices = shape_.group_slices();
       ParallelFor(context.team, slices, strips <= grain ? slices : 1,
                   [&](int64_t begin, int64_t end, int) {
-                    Copy(item, begin, end, Image(context, item), scratch);
+                    Copy(item, begin, end, Image(context, item), scratch, false);
                   });
       ParallelFor(context.team, strips, grain, [&](int64_t begin, int64_t end, int part) {
         Strips(context, item, scratch, Sums(context, part), static_cast<int32_t>(begin),
-               static_cast<int32_t>(end));
+               static_cast<int32_t>(end), false);
       });
     }
   }

@@ -20,7 +20,8 @@ using check::Same;
 struct DenseCase {
   StripMatrix w;
   std::vector<int32_t> offsets;
-  std::unique_ptr<float[]> x, bias, residual;
+  std::unique_ptr<float[]> x, image, bias, residual;
+  std::vector<int32_t> image_offsets;
   std::vector<float> y, sums;
   DenseArgs args{};
 
@@ -59,6 +60,32 @@ struct DenseCase {
     args.bias = bias.get(), args.residual = residual.get();
     y.assign(static_cast<size_t>(y_size), 7.0f);
     args.epilogue = RandomEpilogue();
+    args.far_weights = RandomInt(0, 1) == 1;
+    if (panel && RandomInt(0, 3) > 0) TakeFromImage();
+  }
+
+  // Some whole tiles' pixels have yet to be copied into the panel.
+  void TakeFromImage() {
+    args.image_places = RandomInt(0, args.places / args.tile_places) * args.tile_places;
+    args.next_places = RandomInt(0, 50);
+    image = RandomFloats(100 + args.image_places, 0.2);
+    for (int32_t k = 0; k < args.count; ++k) {
+      image_offsets.push_back(static_cast<int32_t>(RandomInt(0, 99)));
+      for (int64_t f = 0; f < args.image_places; ++f) At(k, f) = image[image_offsets.back() + f];
+    }
+  }
+  float& At(int32_t k, int64_t place) {
+    return x[offsets[k] + place / args.tile_places * args.tile_stride + place % args.tile_places];
+  }
+
+  // The same, with the strips to copy what comes from the image.
+  std::vector<float> RunCopying(DenseFn* fn) {
+    if (image == nullptr) return Run(fn);
+    for (int32_t k = 0; k < args.count; ++k) {
+      for (int64_t f = 0; f < args.image_places; ++f) At(k, f) = 7.0f;
+    }
+    args.image = image.get(), args.image_offsets = image_offsets.data(), args.panel = x.get();
+    return Run(fn);
   }
 
   std::vector<float> Run(DenseFn* fn) {
@@ -78,10 +105,10 @@ void TestDense() {
         const int strip_rows = RandomInt(0, 1) == 1 ? 4 : 1 << RandomInt(0, 3);
         DenseCase c(variant.tile_places / 3, strip_rows, RandomInt(0, 70), RandomInt(1, 40), pixels,
                     gap);
-        CHECK(Same(c.Run(variant.fn), c.Run(DenseVariants().back().fn)),
-              "%s: %lld places, rows of %lld, gaps of %lld", variant.name,
-              static_cast<long long>(c.args.places), static_cast<long long>(c.args.columns),
-              static_cast<long long>(gap));
+        const std::vector<float> want = c.Run(DenseVariants().back().fn);
+        CHECK(Same(c.RunCopying(variant.fn), want), "%s: %lld places, rows of %lld, gaps of %lld",
+              variant.name, static_cast<long long>(c.args.places),
+              static_cast<long long>(c.args.columns), static_cast<long long>(gap));
       }
     }
   }

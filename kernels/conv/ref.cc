@@ -79,6 +79,12 @@ void fill_f32_dense_ref(const FillArgs& a) {
 }
 
 void dense_f32_dense_ref(const DenseArgs& a) {
+  for (int32_t k = 0; a.image != nullptr && k < a.count; ++k) {
+    for (int64_t f = 0; f < a.image_places; ++f) {
+      a.panel[a.offsets[k] + f / a.tile_places * a.tile_stride + f % a.tile_places] =
+          a.image[a.image_offsets[k] + f];
+    }
+  }
   for (int32_t s = a.strip_begin; s < a.strip_end; ++s) {
     const Strip& strip = a.w.strips[s];
     for (int64_t i = 0; i < strip.rows * a.places; ++i) {

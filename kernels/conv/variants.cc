@@ -61,7 +61,7 @@ constexpr auto kFill = BuiltRows([] {
 constexpr auto kDense = BuiltRows([] {
   return std::to_array<DenseVariant>({
       {"conv_f32_dense_avx512", dense_f32_dense_avx512, 8, 48, 0, 8, 1, 256, kAvx2Fma | kAvx512},
-      {"conv_f32_dense_avx2", dense_f32_dense_avx2, 4, 24, 4, 64, 32, 256, kAvx2Fma},
+      {"conv_f32_dense_avx2", dense_f32_dense_avx2, 4, 24, 4, 4, 32, 256, kAvx2Fma},
       {"conv_f32_dense_neon", dense_f32_dense_neon, 8, 48, 0, 8, 1, 256, kNeon},
       {"conv_f32_dense_ref", dense_f32_dense_ref, 4, 48, 0, 8, 1, 256, kBaseline},
   });
