@@ -191,7 +191,8 @@ class DenseStep final : public Step, public CopiesInput {
     args.block_columns = static_cast<int32_t>(block_columns_);
     args.block_places =
         std::max<int64_t>(1, variant_.block_columns / block_columns_) * tile_places_;
-    args.far_weights = variant_.block_strips > 1 && FarWeights();
+    // The first band of a network's layer meets weights that no band has read before.
+    args.far_weights = variant_.block_strips > 1 && (FarWeights() || item.band == 0);
     args.sums = sums;
     args.tile_places = tile_places_;
     args.y_stride = shape_.out_volume();
