@@ -12,7 +12,7 @@ struct LinearArgs {
   const float* rows[kLinearRowsMax];
   float weight[kLinearRowsMax];
   int64_t w;
-  float* line;  // [w], scratch; unused when there is one row of weight 1
+  float* line;  // [w], scratch
   float* y;
   int64_t out_w;
   const int32_t* left;  // [out_w rounded up to 16], the rest 0

@@ -48,23 +48,29 @@ class LinearStep final : public Step {
 
   void Run(const StepContext& context) const override {
     if (w_.out == 0) return;
-    ParallelFor(context.team, planes_ * d_.out * h_.out,
-                kResizeElementsPerPart / (w_.in + w_.out) + 1,
-                [&](int64_t begin, int64_t end, int part) {
-                  LinearArgs a{};
-                  a.w = w_.in;
-                  a.out_w = w_.out;
-                  a.line = reinterpret_cast<float*>(context.scratch) + part * LineFloats();
-                  a.left = width_.left.data();
-                  a.right = width_.right.data();
-                  a.share = width_.share.data();
-                  a.rising = width_.rising;
-                  for (int64_t row = begin; row < end; ++row) {
-                    SetRows(context.in<float>(0), row, &a);
-                    a.y = context.out<float>(0) + row * w_.out;
-                    variant_.fn(a);
-                  }
-                });
+    ParallelFor(
+        context.team, planes_ * d_.out * h_.out, kResizeElementsPerPart / (w_.in + w_.out) + 1,
+        [&](int64_t begin, int64_t end, int part) {
+          LinearArgs a{};
+          a.w = w_.in;
+          a.out_w = w_.out;
+          a.line = reinterpret_cast<float*>(context.scratch) + part * LineFloats();
+          a.left = width_.left.data();
+          a.right = width_.right.data();
+          a.share = width_.share.data();
+          a.rising = width_.rising;
+          a.y = context.out<float>(0) + begin * w_.out;
+          for (int64_t slice = begin / h_.out; slice * h_.out < end; ++slice) {
+            const int64_t first = slice * h_.out;
+            const float* plane = context.in<float>(0) + slice / d_.out * d_.in * h_.in * w_.in;
+            const int64_t last = std::min(h_.out, end - first);
+            for (int64_t y = std::max<int64_t>(0, begin - first); y < last; ++y) {
+              SetRows(plane, slice % d_.out, y, &a);
+              variant_.fn(a);
+              a.y += w_.out;
+            }
+          }
+        });
   }
   int64_t scratch_bytes(int threads) const override { return threads * LineFloats() * 4; }
   std::string kernel() const override { return KernelLabel("ResizeLinear", "f32", variant_.needs); }
@@ -72,11 +78,11 @@ class LinearStep final : public Step {
  private:
   int64_t LineFloats() const { return (w_.in + 15) / 16 * 16; }
 
-  // The input rows around output row `row` and their weights; rows of weight 0 are left out.
-  void SetRows(const float* x, int64_t row, LinearArgs* a) const {
-    const auto y = static_cast<size_t>(row % h_.out);
-    const auto z = static_cast<size_t>(row / h_.out % d_.out);
-    const float* plane = x + row / h_.out / d_.out * d_.in * h_.in * w_.in;
+  // The input rows around row `at_y` of output slice `at_z` and their weights; rows of weight 0 are
+  // left out.
+  void SetRows(const float* plane, int64_t at_z, int64_t at_y, LinearArgs* a) const {
+    const auto y = static_cast<size_t>(at_y);
+    const auto z = static_cast<size_t>(at_z);
     a->count = 0;
     for (int i = 0; i < 4; ++i) {
       const bool back = i / 2 != 0;
