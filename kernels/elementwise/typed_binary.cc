@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "kernels/base/number_types.h"
 #include "kernels/elementwise/binary.h"
 
 namespace coexec::kernels {
@@ -115,23 +116,11 @@ void Loop(const BinaryArgs& args) {
 
 template <BinaryOp op>
 BinaryFn* OfNumber(DType dtype) {
-  switch (dtype) {
-    case DType::kU8:
-      return Loop<op, uint8_t>;
-    case DType::kI8:
-      return Loop<op, int8_t>;
-    case DType::kI32:
-      return Loop<op, int32_t>;
-    case DType::kI64:
-      return Loop<op, int64_t>;
-    case DType::kF64:
-      return Loop<op, double>;
-    case DType::kF32:
-      if constexpr (IsPredicate(op)) return Loop<op, float>;
-      return nullptr;
-    default:
-      return nullptr;
+  if (dtype == DType::kF32) {
+    if constexpr (IsPredicate(op)) return Loop<op, float>;
+    return nullptr;
   }
+  return OfNumberType(dtype, []<typename T>() -> BinaryFn* { return Loop<op, T>; });
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "kernels/base/number_types.h"
+
 namespace coexec::kernels {
 namespace {
 
@@ -59,20 +61,7 @@ void Loop(const TypedReduceArgs& a) {
 
 template <ReduceOp op>
 TypedReduceFn* OfType(DType dtype) {
-  switch (dtype) {
-    case DType::kU8:
-      return Loop<op, uint8_t>;
-    case DType::kI8:
-      return Loop<op, int8_t>;
-    case DType::kI32:
-      return Loop<op, int32_t>;
-    case DType::kI64:
-      return Loop<op, int64_t>;
-    case DType::kF64:
-      return Loop<op, double>;
-    default:
-      return nullptr;
-  }
+  return OfNumberType(dtype, []<typename T>() -> TypedReduceFn* { return Loop<op, T>; });
 }
 
 }  // namespace
