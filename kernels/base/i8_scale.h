@@ -6,7 +6,7 @@
 
 namespace coexec::kernels {
 
-// Sums of more products of 255 * 127 would not fit an int32.
+// Sums of more products of 255 * 128 might not fit an int32.
 constexpr int64_t kI8SumMax = 65536;
 
 // How an activation becomes integers: x * inverse, clamped to [low, high], rounded to the nearest,
