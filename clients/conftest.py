@@ -32,7 +32,7 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
         self.calls: list[str] = []
         self.requests: list[Any] = []
         self.grants_regions = True
-        self.lose_regions = False
+        self.lose_regions = False  # as one that was started again
         self.fail_with: tuple[grpc.StatusCode, str] | None = None
         self.output_shape = [LARGE]
         self.ready_after = 0  # questions
@@ -111,7 +111,7 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
         if "shared_memory_region" not in parameters:
             return None
         name = parameters["shared_memory_region"].string_param
-        if self.lose_regions:
+        if self.lose_regions or name not in self.regions:
             raise LookupError(f"Unable to find shared memory region: '{name}'")
         offset = parameters["shared_memory_offset"].int64_param
         return self.regions[name], offset, parameters["shared_memory_byte_size"].int64_param
@@ -156,9 +156,14 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
         except LookupError as error:
             context.abort(grpc.StatusCode.NOT_FOUND, str(error))
 
-    def InferMany(self, request: Any, _context: Any) -> Any:
+    def InferMany(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.calls.append("infer_many")
         self.requests.append(request)
+        try:  # what is wrong with an input is no single model's matter
+            for tensor in request.inputs:
+                self._slot(tensor.parameters)
+        except LookupError as error:
+            context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         response = coexec_pb2.InferManyResponse()
         for model in request.models:
             result = response.results.add()

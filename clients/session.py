@@ -90,14 +90,19 @@ class Session:
             answers = results_from(call, response, region, layout)
         except BaseException as error:
             self._take_back(region, error)
-            raise
-        self._take_back(region)
-        results = {t.label: answer for t, answer in zip(call.targets, answers, strict=True)}
-        again = []
-        for i, (target, answer) in enumerate(zip(call.targets, answers, strict=True)):
-            if region is not None and _by_message(answer, layout, i):
-                self._forget([target], answer)
-                again.append(target)
+            # An input whose region the daemon does not have fails the call of all.
+            if region is None or not (isinstance(error, CoexecError) and names_region(error)):
+                raise
+            self._forget(call.targets, error)
+            results, again = {}, list(call.targets)
+        else:
+            self._take_back(region)
+            results = {t.label: answer for t, answer in zip(call.targets, answers, strict=True)}
+            again = []
+            for i, (target, answer) in enumerate(zip(call.targets, answers, strict=True)):
+                if region is not None and _by_message(answer, layout, i):
+                    self._forget([target], answer)
+                    again.append(target)
         if again:
             call = replace(call, targets=tuple(again))
             response = yield Rpc("InferMany", infer_many_request(call), options.timeout_s)

@@ -99,15 +99,24 @@ def test_without_regions_the_message_carries_everything(fake: Fake, how: str) ->
     assert daemon.regions == {}
 
 
-def test_a_lost_region_of_one_model_in_many_sends_all_again(fake: Fake) -> None:
+def test_a_region_lost_between_two_calls_of_many_sends_all_again(fake: Fake) -> None:
     daemon, address = fake
-    daemon.lose_regions = True
     with Client(address) as client:
-        results = client.infer_many(["double", "twice"], {"x": _ramp()})
-    for result in results.values():
-        assert not isinstance(result, CoexecError)
-        np.testing.assert_array_equal(result["y"], _ramp() * 2)
-    assert daemon.calls.count("infer_many") == 2
+        for transport, lose, calls in (
+            ("shared_memory", False, 1),
+            ("message", True, 2),
+            ("shared_memory", False, 1),
+        ):
+            daemon.lose_regions = lose
+            daemon.calls.clear()
+            results = client.infer_many(["double", "twice"], {"x": _ramp()})
+            assert list(results) == ["double", "twice"]
+            for result in results.values():
+                assert not isinstance(result, CoexecError)
+                assert result.transport == transport
+                np.testing.assert_array_equal(result["y"], _ramp() * 2)
+            assert daemon.calls.count("infer_many") == calls
+        assert len(daemon.regions_seen) == 2
 
 
 def test_infer_many_answers_by_model(fake: Fake) -> None:

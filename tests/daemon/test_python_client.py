@@ -147,6 +147,31 @@ def test_several_models_on_one_large_input(ours: Client) -> None:
     np.testing.assert_array_equal(results["any_shape"]["y"], x)  # type: ignore[index]
 
 
+def test_regions_of_a_daemon_killed_since(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for name in ("one", "two"):
+        networks.identity(networks.place(models, name), shape=["rows", "columns"])
+    x = _random(300, 300)
+    daemon = Daemon(tmp_path / "d", models=models).start()
+    try:
+        with Client(daemon.address) as client:
+            for transport, restart in (
+                ("shared_memory", False),
+                ("message", True),
+                ("shared_memory", False),
+            ):
+                if restart:
+                    daemon.process.kill()
+                    daemon.process.wait()
+                    daemon.start()
+                for result in client.infer_many(["one", "two"], {"x": x}).values():
+                    assert not isinstance(result, CoexecError)
+                    assert result.transport == transport
+                    np.testing.assert_array_equal(result["y"], x)
+    finally:
+        daemon.stop()
+
+
 def test_a_stream_with_a_mistake_in_it(ours: Client) -> None:
     inputs = [_random(200, 200) * k for k in range(6)]
     inputs[3] = np.zeros(3, np.float32)
