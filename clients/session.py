@@ -1,6 +1,7 @@
 """A client's inference and shared memory, as steps (steps.py)."""
 
 import contextlib
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from .calls import (
     pairs,
 )
 from .errors import (
+    CancelledCallError,
     CoexecError,
     InvalidInputError,
     NotFoundError,
@@ -189,29 +191,40 @@ class Session:
 
 
 class Stream:
-    """One streaming call of a session: requests with the regions lent to them."""
+    """One streaming call of a session: requests with the regions lent to them. They are made in
+    a thread of gRPC's, which may still be at it when the stream is closed."""
 
     def __init__(self, session: Session, model: str, version: Version, options: Options) -> None:
         self._session = session
         self._models = pairs([(model, version)])
         self._options = options
-        self._lent: dict[str, tuple[Region | None, Layout]] = {}
         self._count = 0
+        self._lock = threading.Lock()  # over the two below
+        self._lent: dict[str, tuple[Region | None, Layout]] = {}
+        self._closed = False
 
     def request(self, inputs: Inputs) -> Steps[inference_pb2.ModelInferRequest]:
-        """The next request."""
+        """The next request. Raises CancelledCallError when the stream was closed meanwhile."""
         options = replace(self._options, request_id=str(self._count))
         self._count += 1
         call = yield from self._session.call(self._models, inputs, options)
         region, layout = yield from self._session.lease(call)
-        self._lent[call.request_id] = region, layout
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._lent[call.request_id] = region, layout
+        if closed:
+            if region is not None:
+                self._session.pool.retire(region)
+            raise CancelledCallError("the stream was closed")
         return infer_request(call, region, layout)
 
     def answer(self, response: inference_pb2.ModelStreamInferResponse) -> Result | CoexecError:
         answer = response.infer_response
         # Answers come in the order of the requests, and an error may come without its id.
-        request_id = answer.id or next(iter(self._lent), "")
-        region, layout = self._lent.pop(request_id, (None, MESSAGE_ONLY))
+        with self._lock:
+            request_id = answer.id or next(iter(self._lent), "")
+            region, layout = self._lent.pop(request_id, (None, MESSAGE_ONLY))
         try:
             if response.error_message:
                 return error_for(stream_status(answer), response.error_message, request_id)
@@ -221,7 +234,10 @@ class Stream:
                 self._session.pool.give(region)
 
     def close(self) -> None:
-        for region, _ in self._lent.values():
+        with self._lock:
+            self._closed = True
+            lent, self._lent = self._lent, {}
+        for region, _ in lent.values():
             if region is not None:
                 self._session.pool.retire(region)
 

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from coexec.clients.calls import Options
-from coexec.clients.errors import DeadlineError, OverloadedError, PermissionDeniedError
-from coexec.clients.session import Session
+from coexec.clients.errors import (
+    CancelledCallError,
+    DeadlineError,
+    OverloadedError,
+    PermissionDeniedError,
+)
+from coexec.clients.session import Session, Stream
 from coexec.clients.steps import Rpc, Steps
 from coexec.protos import inference_pb2
 
@@ -66,3 +71,16 @@ def test_a_daemon_that_grants_no_region_is_not_asked_again() -> None:
     rpc = steps.throw(PermissionDeniedError("no"))
     assert (rpc.method, _region(rpc)) == ("ModelInfer", "")
     assert next(session.infer("m", "", _X, Options())).method == "ModelInfer"
+
+
+def test_a_stream_left_while_a_request_is_made_keeps_no_region() -> None:
+    session = Session("unix:/nowhere", shared_memory=True)
+    stream = Stream(session, "m", "", Options())
+    steps = stream.request(_X)
+    assert next(steps).method == "ModelMetadata"
+    register = steps.send(_metadata()).request
+    assert isinstance(register, inference_pb2.SystemSharedMemoryRegisterRequest)
+    stream.close()
+    with pytest.raises(CancelledCallError):
+        steps.send(None)
+    assert session.pool.take_dropped() == [register.name]
