@@ -74,7 +74,7 @@ class Session:
             self._take_back(region, error)
             if region is None or not _by_message(error, layout):
                 raise
-            self._forget(call.targets, error)
+            self.forget(call.targets, error)
         else:
             self._take_back(region)
             return result
@@ -95,7 +95,7 @@ class Session:
             # An input whose region the daemon does not have fails the call of all.
             if region is None or not (isinstance(error, CoexecError) and names_region(error)):
                 raise
-            self._forget(call.targets, error)
+            self.forget(call.targets, error)
             results, again = {}, list(call.targets)
         else:
             self._take_back(region)
@@ -103,7 +103,7 @@ class Session:
             again = []
             for i, (target, answer) in enumerate(zip(call.targets, answers, strict=True)):
                 if region is not None and _by_message(answer, layout, i):
-                    self._forget([target], answer)
+                    self.forget([target], answer)
                     again.append(target)
         if again:
             call = replace(call, targets=tuple(again))
@@ -120,9 +120,10 @@ class Session:
         if self._shares or not isinstance(inputs, Mapping):
             for i, model in enumerate(models):
                 with contextlib.suppress(CoexecError):  # the call itself will say what is wrong
-                    if model not in self._known:
-                        self._known[model] = yield from control.metadata(*model)
-                    known[i] = self._known[model]
+                    metadata = self._known.get(model)  # another thread may forget it
+                    if metadata is None:
+                        metadata = self._known[model] = yield from control.metadata(*model)
+                    known[i] = metadata
         if not isinstance(inputs, Mapping) and not any(known):
             known[0] = yield from control.metadata(*models[0])
         return make_call(models, known, inputs, options)
@@ -165,7 +166,7 @@ class Session:
         else:
             self.pool.retire(region)
 
-    def _forget(self, targets: Sequence[Target], error: BaseException | Result) -> None:
+    def forget(self, targets: Sequence[Target], error: BaseException | Result) -> None:
         """What may be out of date after these failed over shared memory with `error`."""
         for target in targets:
             self._known.pop((target.model, target.version), None)
@@ -226,12 +227,15 @@ class Stream:
             request_id = answer.id or next(iter(self._lent), "")
             region, layout = self._lent.pop(request_id, (None, MESSAGE_ONLY))
         try:
-            if response.error_message:
-                return error_for(stream_status(answer), response.error_message, request_id)
-            return result_from(answer, region, layout)
+            if not response.error_message:
+                return result_from(answer, region, layout)
         finally:
             if region is not None:
                 self._session.pool.give(region)
+        error = error_for(stream_status(answer), response.error_message, request_id)
+        if region is not None and _by_message(error, layout):  # the next request may do better
+            self._session.forget([Target(*pair) for pair in self._models], error)
+        return error
 
     def close(self) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ import pytest
 from coexec.clients.calls import Options
 from coexec.clients.errors import (
     CancelledCallError,
+    CoexecError,
     DeadlineError,
     OverloadedError,
     PermissionDeniedError,
@@ -84,3 +85,21 @@ def test_a_stream_left_while_a_request_is_made_keeps_no_region() -> None:
     with pytest.raises(CancelledCallError):
         steps.send(None)
     assert session.pool.take_dropped() == [register.name]
+
+
+def test_a_stream_takes_new_regions_when_the_daemon_has_lost_them() -> None:
+    session = Session("unix:/nowhere", shared_memory=True)
+    stream = Stream(session, "m", "", Options())
+
+    def sent() -> Steps[None]:
+        yield Rpc("ModelInfer", (yield from stream.request(_X)))
+
+    names = []
+    for _ in range(2):
+        names.append(_region(_until_infer(sent())))
+        response = inference_pb2.ModelStreamInferResponse(
+            error_message=f"Unable to find shared memory region: '{names[-1]}'"
+        )
+        assert isinstance(stream.answer(response), CoexecError)
+    assert names[0] != names[1]
+    session.pool.close()
