@@ -11,11 +11,9 @@ from typing import Any
 
 from coexec.clients.addresses import default_socket
 
-INT32_MAX = 2**31 - 1
+_INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
-
-
-_MAY_BE_NONE = ("cache_bytes_max", "drain_seconds", "hang_seconds", "log_verbose")
+_MAY_BE_ZERO = ("cache_bytes_max", "drain_seconds", "hang_seconds", "log_verbose")
 
 
 class SettingsError(ValueError):
@@ -42,7 +40,7 @@ class Settings:
     quantum_us: int = 2000
     queue_len_max: int = 256  # per segment, in the engine
     in_flight_max: int = 4096  # requests, in the daemon
-    message_bytes_max: int = INT32_MAX
+    message_bytes_max: int = _INT32_MAX
     input_bytes_max: int = 1 << 32  # memory for inputs of requests in flight
     output_bytes_max: int = 1 << 32
     cache_bytes_max: int = 1 << 34  # compiled models on disk
@@ -128,11 +126,11 @@ def merge(*layers: Mapping[str, Any]) -> Settings:
 def _limits() -> dict[str, tuple[int, int]]:
     """The least and the most that a number may be."""
     limits = {
-        entry.name: (int(entry.name not in _MAY_BE_NONE), _INT64_MAX)
+        entry.name: (int(entry.name not in _MAY_BE_ZERO), _INT64_MAX)
         for entry in fields(Settings)
         if entry.type == "int"
     }
-    limits["message_bytes_max"] = 1, INT32_MAX
+    limits["message_bytes_max"] = 1, _INT32_MAX
     limits["onnxruntime_lanes"] = 1, len(os.sched_getaffinity(0))
     return limits
 
