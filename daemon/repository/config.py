@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from google.protobuf import json_format, text_format
 
+from coexec.compiler.errors import did_you_mean
 from coexec.compiler.signature import Signature, TensorSpec
 from coexec.daemon.datatypes import BY_CONFIG, BY_DTYPE
 from coexec.daemon.errors import RequestError, invalid, unsupported
-from coexec.daemon.repository.layout import CONFIG_FILE, did_you_mean
+from coexec.daemon.repository.layout import CONFIG_FILE
 from coexec.protos import model_config_pb2 as config_pb
 
 _CONFIG_BYTES_MAX = 1 << 20

@@ -3,11 +3,11 @@ NAME/VERSION/model.coexec, and an optional NAME/config.pbtxt."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from coexec.compiler.errors import did_you_mean
 from coexec.daemon.errors import RequestError, invalid, not_found
 from coexec.protos import model_config_pb2 as config_pb
 
@@ -122,9 +122,3 @@ def parse_version(name: str, version: str) -> int | None:
 
 def unknown_model(name: str, known: Iterable[str]) -> RequestError:
     return not_found(f"Request for unknown model: '{name}' is not found{did_you_mean(name, known)}")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about a name that is not known; "" when none is like it."""
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean '{near[0]}'?" if near else ""

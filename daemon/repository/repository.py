@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from coexec.compiler.errors import did_you_mean
 from coexec.daemon.errors import RequestError, not_found, unavailable
 from coexec.daemon.flights import Flights
 from coexec.daemon.repository.cache import CompiledCache
@@ -16,7 +17,6 @@ from coexec.daemon.repository.compiling import Compiler
 from coexec.daemon.repository.config import parse_json_config, read_config_file
 from coexec.daemon.repository.layout import (
     check_name,
-    did_you_mean,
     find_versions,
     model_folders,
     parse_version,

@@ -85,7 +85,7 @@ def test_names_that_are_none(name: Any) -> None:
         check_name(name)
 
 
-def test_a_misspelt_name_is_told_the_nearest() -> None:
+def test_an_unknown_model_is_told_the_nearest() -> None:
     assert unknown_model("scen_count", ["scene_count", "mlp"]).text == (
         "Request for unknown model: 'scen_count' is not found; did you mean 'scene_count'?"
     )
