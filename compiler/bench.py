@@ -18,6 +18,7 @@ from coexec.compiler.errors import CompileError
 from coexec.compiler.onnx_import import Shape
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.kernels.program import format
+from coexec.kernels.program.errors import RunError
 from coexec.kernels.program.runner import Runner
 
 _SECONDS = 2.0
@@ -69,7 +70,14 @@ def bench(
             session = _session(model, threads)
             runs[against] = lambda inputs: session.run(None, inputs)
         feeds = [{**random_inputs(loaded.program, i), **given} for i in range(_INPUT_SETS)]
-        return _by_turns(runs, feeds)
+        try:
+            return _by_turns(runs, feeds)
+        except RunError as error:
+            if made := [name for name in feeds[0] if name not in given]:
+                raise CompileError(
+                    f"{error}; inputs were random: {', '.join(made)}; --input FILE.npz gives others"
+                ) from error
+            raise
 
 
 def _by_turns(runs: Mapping[str, _Run], feeds: list[dict[str, Any]]) -> dict[str, Timing]:

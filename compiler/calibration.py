@@ -62,7 +62,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
     except CompileError:
         raise
     except FileNotFoundError:
-        raise CompileError(f"{path}: no such file") from None
+        raise CompileError(
+            f"{path}: no such file; give an .npz file with an array per input"
+        ) from None
     except OSError as error:
         raise CompileError(f"{path}: {error.strerror or error}") from None
     except (ValueError, EOFError, BadZipFile, zlib.error):

@@ -213,7 +213,8 @@ def _prune(graph: Graph, options: CompileOptions, report: CompileReport) -> None
         draw_trade_off(done.frontier, done.taken, options.trade_off)
     report.pruned += done.lines()
     if done.density == 1.0:
-        report.warnings.append("no weight was pruned: the report has a reason for each")
+        why = "the report has a reason for each" if done.weights else "the model has none in floats"
+        report.warnings.append(f"no weight was pruned: {why}")
 
 
 def _quantize(graph: Graph, options: CompileOptions, report: CompileReport) -> None:

@@ -67,7 +67,7 @@ def summary(description: Description) -> str:
     copied_us = sum(layer.copied_us for layer in description.layers)
     measured = f"{_amount(total_us, _TIMES)} measured"
     if description.layers and not total_us:
-        measured = "not measured, since it does not run on made-up inputs"
+        measured = "not measured, since it does not run on made-up inputs (`coexec bench --input`)"
     text = (
         f"{description.name}: {native} of {len(description.layers)} layers native, "
         f"{description.native_flops_share:.1%} of {_amount(description.flops, _FLOPS)}; "

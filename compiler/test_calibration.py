@@ -60,7 +60,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(CompileError, match=r"not a readable \.npz file") as caught:
             read_calibration(tmp_path / "c.npz", _net())
         assert "pickle" not in str(caught.value)
-    with pytest.raises(CompileError, match=r"absent\.npz: no such file$"):
+    with pytest.raises(CompileError, match=r"absent\.npz: no such file; give an .npz file"):
         read_calibration(tmp_path / "absent.npz", _net())
     with pytest.raises(CompileError, match="Is a directory"):
         read_calibration(tmp_path, _net())

@@ -34,5 +34,7 @@ def test_a_reason_that_many_layers_share_is_one_line() -> None:
 
 
 def test_what_was_not_measured_is_said() -> None:
-    assert summary(_foreign("")).endswith("; not measured, since it does not run on made-up inputs")
+    assert summary(_foreign("")).endswith(
+        "; not measured, since it does not run on made-up inputs (`coexec bench --input`)"
+    )
     assert layer_table(_foreign("")).splitlines()[1].endswith("  -")

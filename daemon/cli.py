@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -38,7 +39,20 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
+    if refused := _refused_isa():
+        print(f"coexec: {refused}", file=sys.stderr)
+        return 1
     words = sys.argv[1:] if arguments is None else arguments
     given = make_parser(words[0] if words else "").parse_args(words)
     status: int = given.run(given)
     return status
+
+
+def _refused_isa() -> str:
+    """Why COEXEC_ISA cannot be; kernels are loaded to ask only where it is set."""
+    if os.environ.get("COEXEC_ISA"):
+        try:
+            import_module("coexec.kernels._kernels").host_isa()
+        except ValueError as error:
+            return str(error)
+    return ""

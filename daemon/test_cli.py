@@ -1,4 +1,7 @@
 import argparse
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,15 @@ def test_a_commands_status_is_the_exit_status(tmp_path: Path) -> None:
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == status
+
+
+def test_an_unknown_instruction_set_is_refused_in_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "coexec.daemon", "inspect", "m.coexec"],
+        env={**os.environ, "COEXEC_ISA": "avx9"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("coexec: COEXEC_ISA=avx9: expected one of ref, ")
+    assert len(done.stderr.splitlines()) == 1
