@@ -9,6 +9,7 @@ namespace coexec::kernels {
 namespace {
 
 constexpr int64_t kElementsPerPart = 16 * 1024;
+constexpr int64_t kAttributeMax = 1 << 30;  // products of two do not overflow
 
 // One spatial dimension of a pooling layer.
 struct Axis {
@@ -20,9 +21,11 @@ struct Axis {
   int64_t begin = 0;  // padding
   int64_t end = 0;
 
+  int64_t extent() const { return (kernel - 1) * dilation + 1; }
+
   // ONNX: with ceil_mode, a last window that starts in the padding at the end is dropped.
   int64_t Outputs(bool ceil_mode) const {
-    const int64_t span = size + begin + end - ((kernel - 1) * dilation + 1);
+    const int64_t span = size + begin + end - extent();
     if (span < 0) return 0;
     int64_t count = (span + (ceil_mode ? stride - 1 : 0)) / stride + 1;
     if (ceil_mode && (count - 1) * stride >= size + begin) --count;
@@ -136,20 +139,31 @@ class PoolStep final : public Step {
   const Variant<PoolFn>& variant_;
 };
 
+[[noreturn]] void Refuse(const StepSpec& spec, const char* name, const std::string& why) {
+  throw std::invalid_argument(name + (" " + ShapeText(spec.attrs.ints(name))) + why + " for " +
+                              spec.inputs[0].str());
+}
+
 Axis AxisOf(const StepSpec& spec, size_t i, size_t rank) {
   const auto value = [&](const char* name, size_t at, size_t count, int64_t least) {
     const std::vector<int64_t>& values = spec.attrs.ints(name);
-    if (values.size() == count && values[at] >= least) return values[at];
-    throw std::invalid_argument(std::string(name) + " " + ShapeText(values) + " for " +
-                                spec.inputs[0].str());
+    if (values.size() == count && values[at] >= least && values[at] <= kAttributeMax) {
+      return values[at];
+    }
+    Refuse(spec, name, "");
   };
-  return {.size = spec.inputs[0].shape[i + 2],
-          .out = spec.outputs[0].shape[i + 2],
-          .kernel = value("kernel_shape", i, rank, 1),
-          .stride = value("strides", i, rank, 1),
-          .dilation = value("dilations", i, rank, 1),
-          .begin = value("pads", i, 2 * rank, 0),
-          .end = value("pads", rank + i, 2 * rank, 0)};
+  const Axis axis = {.size = spec.inputs[0].shape[i + 2],
+                     .out = spec.outputs[0].shape[i + 2],
+                     .kernel = value("kernel_shape", i, rank, 1),
+                     .stride = value("strides", i, rank, 1),
+                     .dilation = value("dilations", i, rank, 1),
+                     .begin = value("pads", i, 2 * rank, 0),
+                     .end = value("pads", rank + i, 2 * rank, 0)};
+  // As in the compiler: a window inside the padding has nothing to pool. The kernels rely on it.
+  if (std::max(axis.begin, axis.end) >= axis.extent()) {
+    Refuse(spec, "pads", " beyond a window of " + std::to_string(axis.extent()));
+  }
+  return axis;
 }
 
 std::unique_ptr<Step> MakePool(const StepSpec& spec, const char* op, bool maximum,

@@ -71,6 +71,17 @@ def test_many_planes() -> None:
     assert_close(run_native("MaxPool", attrs, [x], [expected])[0], expected, rtol=0, atol=0)
 
 
+def test_windows_of_padding_alone() -> None:
+    """Rows without columns, as only a damaged program has them."""
+    attrs: dict[str, _kernels.AttrValue] = {
+        "kernel_shape": [1, 3], "strides": [1, 2], "pads": [0, 1, 0, 2], "dilations": [1, 1],
+        "ceil_mode": 0, "count_include_pad": 0,
+    }  # fmt: skip
+    x, like = np.zeros((1, 2, 3, 0), np.float32), np.zeros((1, 2, 3, 1), np.float32)
+    assert (run_native("MaxPool", attrs, [x], [like])[0] == -np.inf).all()
+    assert (run_native("AveragePool", attrs, [x], [like])[0] == 0).all()
+
+
 def test_refusals_say_what_was_given() -> None:
     attrs: dict[str, _kernels.AttrValue] = {
         "kernel_shape": [2], "strides": [2], "pads": [0, 0], "dilations": [1], "ceil_mode": 0

@@ -11,6 +11,7 @@ from coexec.kernels import _kernels
 _NO_ACTIVATION = {"activation": "", "activation_alpha": 0.0, "activation_beta": 0.0}
 _WINDOW = {"kernel_shape": [1, 1], "strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1]}
 _CONV = {**_WINDOW, "group": 1, **_NO_ACTIVATION}
+_POOL = {**_WINDOW, "kernel_shape": [1, 2], "strides": [1, 2], "ceil_mode": 0}
 _LSTM = {"hidden_size": 2, "direction": "forward"}
 
 
@@ -76,3 +77,22 @@ def test_more_operands_than_a_segment_holds_are_refused() -> None:
     part, whole = _kernels.TensorType("f32", [1]), _kernels.TensorType("f32", [600])
     with pytest.raises(_kernels.UnsupportedLayerError, match="600 operands, at most 512"):
         _kernels.Step("Concat", {"axis": 0}, [part] * 600, [whole], [None] * 600)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    ("attrs", "shape", "result", "says"),
+    [
+        ({"pads": [0, 0, 0, 2]}, (1, 1, 4, 0), (1, 1, 4, 1), "beyond a window of 2"),
+        ({"pads": [0, 0, 0, 100]}, (1, 1, 4, 8), (1, 1, 4, 54), "beyond a window of 2"),
+        ({"pads": [0, 2, 0, 0]}, (1, 1, 4, 8), (1, 1, 4, 5), "beyond a window of 2"),
+        ({"pads": [1, 0, 0, 0]}, (1, 1, 4, 8), (1, 1, 5, 4), "beyond a window of 1"),
+        ({"dilations": [1, 1 << 62]}, (1, 1, 4, 8), (1, 1, 4, 4), "dilations"),
+    ],
+)
+def test_a_window_inside_the_padding_is_refused(
+    op: str, attrs: dict[str, Any], shape: tuple[int, ...], result: tuple[int, ...], says: str
+) -> None:
+    damaged = {**_POOL, "count_include_pad": 0, **attrs}
+    with pytest.raises(ValueError, match=says):
+        _step(op, damaged, shape, [], result)
