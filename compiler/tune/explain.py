@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from coexec.compiler.errors import CompileError, some_of
 from coexec.compiler.ir.ops import BY_NAME, ONNX_RUNTIME
+from coexec.compiler.passes.linear import LINEAR
 from coexec.compiler.tune.candidates import LAID_OUT, ZEROS_MIN
 from coexec.compiler.tune.choice import FOREIGN, IN_ITS_RUN, NATIVE, Candidate
 from coexec.protos import program_pb2
@@ -16,7 +17,8 @@ from coexec.protos import program_pb2
 class Why:
     """inside: the layer that ONNX Runtime computes and this one is part of; "" otherwise. The
     candidates are then those of the whole model. reason: why it is there. excluded: why ways that
-    would be candidates elsewhere are none here, a line each."""
+    would be candidates elsewhere are none here, a line each. advice: what would measure it, where
+    nothing did."""
 
     layer: str
     op: str
@@ -26,6 +28,7 @@ class Why:
     mode: str = ""
     candidates: list[Candidate] = field(default_factory=list)
     excluded: str = ""
+    advice: str = ""
 
     def lines(self) -> Iterator[str]:
         where = f", computed by ONNX Runtime in {self.inside}" if self.inside else ""
@@ -45,7 +48,7 @@ class Why:
         if self.taken != FOREIGN and 0 < times.get(FOREIGN, 0) < times.get(self.taken, 0):
             yield "  (stays here: with layers handed over, the whole model was not faster)"
         if not self.candidates and not self.inside:
-            yield "  nothing was measured; `coexec tune` measures"
+            yield "; ".join(filter(None, ("  nothing was measured", self.advice)))
         yield from (f"  {line}" for line in self.excluded.splitlines())
 
 
@@ -72,10 +75,15 @@ def _why(program: program_pb2.Program, layer: program_pb2.Layer, found: Why) -> 
     choice = layer.choice
     found.taken, found.mode = choice.taken, choice.mode
     found.candidates = [Candidate(c.name, c.work, c.measured_us, c.note) for c in choice.candidates]
-    if layer.op != ONNX_RUNTIME:
-        found.excluded = "\n".join(
-            line for line in (_no_layouts(program, layer), _no_foreign(program)) if line
-        )
+    native = layer.op != ONNX_RUNTIME
+    no_layouts, no_foreign = _no_layouts(program, layer) if native else "", _no_foreign(program)
+    if native:
+        found.excluded = "\n".join(line for line in (no_layouts, no_foreign) if line)
+    if not choice.candidates and not program.options.get("tune", ""):
+        if not no_foreign:
+            found.advice = "`coexec tune` measures"
+        elif native and not no_layouts:
+            found.advice = f"`coexec tune` does if {ZEROS_MIN:.0%} of its weights are zeros"
     return found
 
 
@@ -84,16 +92,20 @@ def _no_layouts(program: program_pb2.Program, layer: program_pb2.Layer) -> str:
     if any(c.name not in (NATIVE, FOREIGN) for c in layer.choice.candidates):
         return ""
     op = BY_NAME[layer.op]
-    weights = [
-        program.tensors[i]
+    indices = [
+        i
         for i, name in zip(layer.inputs, op.inputs, strict=False)
         if i >= 0 and name.rstrip("?") in op.weights and program.tensors[i].constant
     ]
+    weights = [program.tensors[i] for i in indices]
     if not weights:
         return "no other layout: it has no weights to lay out"
     if all(weight.type.dtype not in LAID_OUT for weight in weights):
         return f"no other layout: weights of {weights[0].type.dtype} have one, dense"
-    if layer.choice.mode and all(w.type.layout in ("", "dense") for w in weights):
+    if any(sum(i in other.inputs for other in program.layers) > 1 for i in indices):
+        return ""  # the first of its readers chose
+    tuned = layer.choice.mode or program.options.get("tune", "")
+    if tuned and all(w.type.layout in ("", "dense") for w in weights):
         return f"no other layout: fewer than {ZEROS_MIN:.0%} of its weights are zeros"
     return ""
 
@@ -105,4 +117,14 @@ def _no_foreign(program: program_pb2.Program) -> str:
         return f"{none} --type {dtype}, and its results would be others"
     if program.options.get("keep_native", ""):
         return f"{none} --keep-native"
+    if any(
+        i >= 0 and program.tensors[i].type.dtype == "i8"
+        for layer in program.layers
+        if layer.op in LINEAR
+        for i in layer.inputs
+    ):
+        return (
+            "ONNX Runtime is no candidate: the model is quantized, and ONNX Runtime's results "
+            "would be others"
+        )
     return ""

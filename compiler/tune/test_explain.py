@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from coexec.compiler.errors import CompileError
@@ -48,6 +50,43 @@ def test_a_layer_inside_another() -> None:
     assert (found.op, found.inside, found.reason) == ("Relu", "rest", "faster there")
 
 
+def _quantized(options: dict[str, str], **f32: Any) -> list[str]:
+    """What is said of an f32 layer that nobody measured, next to one of int8."""
+    types = {"x": ("f32", False), "w": ("f32", True), "q": ("i8", True)}
+    program = program_pb2.Program(
+        tensors=[
+            program_pb2.Tensor(
+                name=name,
+                type=program_pb2.TensorType(dtype=dtype, shape=[4, 4]),
+                constant=constant,
+            )
+            for name, (dtype, constant) in types.items()
+        ],
+        layers=[
+            program_pb2.Layer(name="int8", op="Gemm", inputs=[0, 2, -1]),
+            program_pb2.Layer(**{"name": "plain", "op": "Gemm", "inputs": [0, 1, -1], **f32}),
+        ],
+        options=options,
+    )
+    return list(why(program, "plain").lines())[1:]
+
+
+def test_a_quantized_model_is_not_advised_what_cannot_help() -> None:
+    no_foreign = (
+        "  ONNX Runtime is no candidate: the model is quantized, and ONNX Runtime's results would "
+        "be others"
+    )
+    few = "  no other layout: fewer than 10% of its weights are zeros"
+    none = "  nothing was measured"
+    assert _quantized({"tune": "fast"}) == [none, few, no_foreign]
+    relu = ["  no other layout: it has no weights to lay out", no_foreign]
+    assert _quantized({"tune": ""}, op="Relu", inputs=[0]) == [none, *relu]
+    assert _quantized({}, op="OnnxRuntime", inputs=[0]) == [none]
+    advice = f"{none}; `coexec tune` does if 10% of its weights are zeros"
+    assert _quantized({"tune": ""}) == [advice, no_foreign]
+    assert _quantized({"keep_native": "yes"})[1].endswith("compiled with --keep-native")
+
+
 def _of_weights(dtype: str, options: dict[str, str], mode: str = "fast") -> list[str]:
     """What is said of a layer that was timed here and in ONNX Runtime alone."""
     type = program_pb2.TensorType(dtype=dtype, shape=[4, 4])
@@ -92,6 +131,18 @@ def test_why_a_layer_stays_though_onnx_runtime_has_a_faster_kernel() -> None:
     assert list(why(program_pb2.Program(layers=[layer]), "relu").lines())[3] == stays
     layer.choice.candidates[1].measured_us = 9.5
     assert stays not in why(program_pb2.Program(layers=[layer]), "relu").lines()
+
+
+def test_a_weight_that_another_layer_laid_out() -> None:
+    type = program_pb2.TensorType(dtype="f32", shape=[4, 4])
+    program = program_pb2.Program(
+        tensors=[program_pb2.Tensor(name="w", type=type, constant=True)],
+        layers=[
+            program_pb2.Layer(name=name, op="Gemm", inputs=[-1, 0]) for name in ("first", "second")
+        ],
+        options={"tune": "fast"},
+    )
+    assert list(why(program, "second").lines())[1:] == ["  nothing was measured"]
 
 
 def test_types_leave_onnx_runtime_out() -> None:
