@@ -1,6 +1,7 @@
 """A FakeQuantize goes where it changes nothing: on values that it, or one like it, has quantized
 already, and before int8 layers and Lookups that quantize what they read just so, be it behind a
-pooling. Exact: quantizing twice is quantizing once."""
+pooling. Exact but for NaN: quantizing twice is quantizing once, and keeps which of two values is
+larger; but quantizing makes a NaN the least value, and a MaxPool that meets it first spreads it."""
 
 from __future__ import annotations
 

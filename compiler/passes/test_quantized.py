@@ -8,6 +8,7 @@ import pytest
 
 from coexec.compiler.ir import Array, Graph, Value
 from coexec.compiler.ir.graph import Integers
+from coexec.compiler.ir.interpret import interpret
 from coexec.compiler.ir.ops.quantize_linear import along_axis, dequantized
 from coexec.compiler.passes import (
     drop_fake_quantize,
@@ -16,7 +17,7 @@ from coexec.compiler.passes import (
     tabulate,
     use_integers,
 )
-from coexec.compiler.passes.test_support import Build, check_pass, ops_of
+from coexec.compiler.passes.test_support import Build, check_pass, ops_of, random_inputs
 
 GRID = {"scale": 0.0625, "zero": 100.0}
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -135,6 +136,24 @@ def test_quantizing_moves_through_a_pooling_into_the_layers() -> None:
     assert not use_integers.run(graph).refused
     before = ["FakeQuantize", "MaxPool", "FakeQuantize", "Conv", "Conv"]
     check_pass(graph, drop_fake_quantize.run, before, ["MaxPool", "Conv", "Conv"])
+
+
+def test_a_nan_is_what_quantizing_later_changes() -> None:
+    """Quantized before the pooling, it is the least value and loses to its window's others."""
+    b = Build()
+    x = b.op("FakeQuantize", b.input(1, 5, 2, 2), **GRID)
+    window = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0] * 4, "dilations": [1, 1]}
+    pooled = b.op("MaxPool", x, **window, ceil_mode=0)
+    graph = b.graph(b.conv(pooled, _weight(b, 9, 5, 1, 1)))
+    use_integers.run(graph)
+    (array,) = random_inputs(graph)
+    array[0, 0, 0, 0] = -100.0
+    (least,) = interpret(graph, [array])
+    array[0, 0, 0, 0] = np.nan
+    np.testing.assert_array_equal(interpret(graph, [array])[0], least)
+    drop_fake_quantize.run(graph)
+    assert ops_of(graph) == ["MaxPool", "Conv"]
+    assert not np.allclose(interpret(graph, [array])[0], least)
 
 
 def test_quantizing_stays_where_another_reads_it() -> None:
