@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+TESTING := $(VENV)/testing
 BUILD := build/dev
 BUILD_TOOLS := "scikit-build-core>=0.11,<2" "nanobind>=2.4,<4" "grpcio-tools>=1.76,<1.77" "cmake>=3.24,<5" "ninja>=1.11,<2"
 FOLDERS := kernels compiler scheduler daemon clients
@@ -23,21 +24,32 @@ help:
 	@echo "make coverage  Python tests with line and branch coverage"
 	@echo "make wheel     build dist/*.whl"
 
+INSTALL := $(BIN)/python -m pip install --quiet --no-build-isolation -C build-dir=$(BUILD)
+TESTS := -C cmake.define.COEXEC_TESTS=ON
+
+# Build tools are named again beside the package, so that pip finds versions that suit all.
 $(READY): pyproject.toml
 	@sh cmake/prerequisites.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(BUILD_TOOLS)
-	$(BIN)/python -m pip install --quiet --no-build-isolation -C build-dir=$(BUILD) -C cmake.define.COEXEC_TESTS=ON -e ".[test,check,demo]"
+	@echo "Building the kernels, once: some minutes, without a word."
+	$(INSTALL) -e ".[demo]" $(BUILD_TOOLS)
 	@touch $@
 
-setup: $(READY)
+$(TESTING): $(READY)
+	@echo "Building the C++ tests, once."
+	$(INSTALL) $(TESTS) -e ".[test,check,demo]" $(BUILD_TOOLS)
+	@touch $@
 
-# The install above built once; this brings C++ and protos up to date.
-build: $(READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -C build-dir=$(BUILD) -C cmake.define.COEXEC_TESTS=ON -e .
+setup: $(TESTING)
 
-demo: build
+# What is above built once; this brings C++ and protos up to date.
+build: $(TESTING)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) $(TESTS) --no-deps -e .
+
+demo: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(INSTALL) --no-deps -e .
 	$(BIN)/coexec demo
 
 test: test-cpp test-python
@@ -54,7 +66,7 @@ test-isa: build
 	  $(MAKE) --no-print-directory test || exit 1; \
 	done
 
-test-arm: $(READY)
+test-arm: $(TESTING)
 	@sh cmake/arm_tools.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/arm -G Ninja --toolchain cmake/aarch64-linux-gnu.cmake -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O2 -DCOEXEC_TESTS=ON
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/arm
@@ -68,7 +80,7 @@ check: build
 	cd build/typing && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml $(foreach f,$(FOLDERS),-p coexec.$(f))
 	@if command -v clang-format >/dev/null; then git ls-files '*.cc' '*.h' '*.inc' | xargs clang-format --dry-run --Werror; else echo "clang-format is not installed; C++ formatting not checked"; fi
 
-format: $(READY)
+format: $(TESTING)
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 	git ls-files '*.cc' '*.h' '*.inc' | xargs clang-format -i
@@ -82,7 +94,7 @@ coverage: build
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-sanitize: $(READY)
+sanitize: $(TESTING)
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" -DCOEXEC_TESTS=ON -DCOEXEC_SANITIZE=address,undefined
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/sanitize
 	$(BIN)/ctest --test-dir build/sanitize --output-on-failure
