@@ -20,7 +20,7 @@ PARTS = {
     "kernels": ["--rounds=3"],
     "models": ["--rounds=5"],
     "attention": ["--rounds=10"],
-    "scaling": ["--rounds=5"],
+    "scaling": ["--rounds=21"],
     "real_speed": ["--seconds=0.5"],
     "tuned_layers": ["--only=mobilenet_v2", "--seconds=2"],
     "roundtrip": ["--calls=100"],

@@ -16,7 +16,8 @@ _WORDS = {
     "kernels": "Convolution and matrix kernels, by layout: GFLOP/s on kept weights, one thread.",
     "models": "Whole networks of `bench/zoo`, dense and pruned, over ONNX Runtime, one thread.",
     "attention": "A ViT with and without a fixed mask that keeps a tenth of scores, one thread.",
-    "scaling": "What zeros and a second core are worth against coexec itself.",
+    "scaling": "What zeros and a second core are worth against coexec itself. Best ratio: of each "
+    "side's least time; beside busy neighbours it says more of two cores than the median.",
     "real_speed": "Networks of public repositories as they are, over ONNX Runtime, one thread.",
     "tuned_layers": "Layers of tuned networks that two looks found more than 5 % slower than ONNX "
     "Runtime's kernel inside its own run of the network (lost: by those together), than the layer "
