@@ -67,6 +67,14 @@ def parse_batch(text: str) -> int:
     raise CompileError(f"{text!r} is no size of a batch; 1 to {ELEMENTS_MAX} fit")
 
 
+def parse_input(text: str) -> tuple[str, Path]:
+    """An input's name and the file of its array. Raises CompileError."""
+    name, separator, file = text.partition("=")
+    if not (name and separator and file):
+        raise CompileError(f"{text!r}: write NAME=FILE.npy or NAME=FILE.npz")
+    return name, Path(file)
+
+
 def add_shape_and_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shape",
@@ -128,6 +136,14 @@ def add_tuning_dir(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where measurements are kept; default: tuning/ in the daemon's state directory",
     )
+
+
+def refuse_for_compiled(options: argparse.Namespace, given: object, name: str) -> None:
+    """Raises CompileError when the option was given and the model is compiled already."""
+    if given and options.model.is_dir():
+        raise CompileError(
+            f"{options.model}: compiled for fixed shapes already; {name} is for .onnx files"
+        )
 
 
 def checked(parse: Callable[[str], T]) -> Callable[[str], T]:

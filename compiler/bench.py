@@ -75,7 +75,8 @@ def bench(
         except RunError as error:
             if made := [name for name in feeds[0] if name not in given]:
                 raise CompileError(
-                    f"{error}; inputs were random: {', '.join(made)}; --input FILE.npz gives others"
+                    f"{error}; inputs were random: {', '.join(made)}; "
+                    "--input NAME=FILE gives others"
                 ) from error
             raise
 

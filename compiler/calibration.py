@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
+from coexec.compiler.array_files import read_arrays
 from coexec.compiler.errors import CompileError
 from coexec.compiler.execute import runner_of
 from coexec.compiler.ir import Array, Graph
@@ -46,31 +45,6 @@ def read_calibration(path: Path, graph: Graph) -> list[list[Array]]:
         counts = ", ".join(f"{v.name} {len(s)}" for v, s in zip(graph.inputs, stacks, strict=True))
         raise CompileError(f"{path}: the inputs have different numbers of examples: {counts}")
     return [list(example) for example in zip(*stacks, strict=True)]
-
-
-def read_arrays(path: Path) -> dict[str, Array]:
-    """The arrays of an .npz file, by name. Raises CompileError when it is none."""
-    try:
-        with path.open("rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise CompileError(
-                    f"{path}: holds one array without a name; write an .npz file with "
-                    "np.savez(FILE, INPUT=examples), an array per input"
-                )
-            return {name: file[name] for name in file.files}
-    except CompileError:
-        raise
-    except FileNotFoundError:
-        raise CompileError(
-            f"{path}: no such file; give an .npz file with an array per input"
-        ) from None
-    except OSError as error:
-        raise CompileError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, BadZipFile, zlib.error):
-        raise CompileError(
-            f"{path}: not a readable .npz file of numbers, as np.savez writes them"
-        ) from None
 
 
 def _stack(array: Array, shape: tuple[int, ...]) -> Array | None:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coexec.compiler import tune_command
+from coexec.compiler import bench_command, tune_command
 from coexec.compiler.arguments import (
     add_basis,
     add_command,
@@ -18,14 +18,10 @@ from coexec.compiler.arguments import (
     add_tuning,
     add_tuning_dir,
     checked,
-    parse_batch,
-    parse_threads,
+    refuse_for_compiled,
 )
-from coexec.compiler.bench import Timing, bench
-from coexec.compiler.calibration import read_arrays
 from coexec.compiler.describe import describe
 from coexec.compiler.errors import CompileError
-from coexec.compiler.onnx_import import Shape, read_signature
 from coexec.compiler.pipeline import CompileOptions, compile_model
 from coexec.compiler.prune import Target
 from coexec.compiler.prune.rule import parse_density, parse_latency
@@ -76,38 +72,12 @@ def register(subparsers: Subparsers) -> None:
     inspecting.add_argument(
         "--why", metavar="LAYER", help="the ways to run this layer that were tried"
     )
-    benching = add_command(
-        subparsers,
-        "bench",
-        _bench,
-        "measure a model's latency in this process",
-        "coexec bench detect.onnx --threads 2 --against onnxruntime",
-    )
-    benching.add_argument("model", type=Path, metavar="MODEL", help=".onnx or .coexec")
-    benching.add_argument(
-        "--threads", type=checked(parse_threads), default=1, metavar="N", help="default: 1"
-    )
-    benching.add_argument(
-        "--batch",
-        type=checked(parse_batch),
-        metavar="N",
-        help="the first dim of inputs where it is dynamic",
-    )
-    benching.add_argument(
-        "--input",
-        type=Path,
-        metavar="FILE.npz",
-        help="inputs, an array per name, whose shapes are compiled for; those not there are random",
-    )
-    benching.add_argument(
-        "--against", choices=["onnxruntime"], help="run the .onnx file there too, by turns"
-    )
-    tune_command.register(subparsers)
     add_tuning(compiling, "")
     add_tuning_dir(inspecting)
-    add_tuning_dir(benching)
-    for parser in (compiling, inspecting, benching):
+    for parser in (compiling, inspecting):
         add_shape_and_json(parser)
+    bench_command.register(subparsers)
+    tune_command.register(subparsers)
 
 
 def _add_pruning(compiling: argparse.ArgumentParser) -> None:
@@ -203,15 +173,8 @@ def _compile(options: argparse.Namespace) -> None:
     print(summary(report.description))
 
 
-def _refuse_for_compiled(options: argparse.Namespace, given: object, name: str) -> None:
-    if given and options.model.is_dir():
-        raise CompileError(
-            f"{options.model}: compiled for fixed shapes already; {name} is for .onnx files"
-        )
-
-
 def _inspect(options: argparse.Namespace) -> None:
-    _refuse_for_compiled(options, options.shape, "--shape")
+    refuse_for_compiled(options, options.shape, "--shape")
     with tempfile.TemporaryDirectory() as folder:
         compiled = options.model
         if not compiled.is_dir():
@@ -230,49 +193,3 @@ def _inspect(options: argparse.Namespace) -> None:
         return
     print(layer_table(description))
     print(summary(description))
-
-
-def _bench(options: argparse.Namespace) -> None:
-    _refuse_for_compiled(options, options.shape, "--shape")
-    _refuse_for_compiled(options, options.batch, "--batch")
-    shapes = dict(options.shape)
-    if options.batch:
-        shapes = {**_with_batch(options.model, options.batch), **shapes}
-    given = read_arrays(options.input) if options.input else {}
-    timings = bench(
-        options.model, shapes, options.threads, options.against or "", options.tuning_dir, given
-    )
-    ours = timings["coexec"]
-    facts = {"median_ms": ours.median_ms, "p99_ms": ours.p99_ms, "rounds": ours.rounds}
-    if options.against:
-        theirs = timings[options.against]
-        facts |= {
-            f"{options.against}_median_ms": theirs.median_ms,
-            f"{options.against}_p99_ms": theirs.p99_ms,
-            "ratio": theirs.median_ms / ours.median_ms,
-        }
-    if options.json:
-        print(json.dumps(facts))
-        return
-    if options.against:
-        print(f"{options.model}, compiled now, and the same file in ONNX Runtime, by turns:")
-    for name, timing in timings.items():
-        print(_timing_line(name, timing))
-    if options.against:
-        print(f"ratio        {facts['ratio']:.2f} (above 1: coexec is the faster)")
-
-
-def _with_batch(model: Path, batch: int) -> dict[str, Shape]:
-    """The shape of every input whose other dims are known, with that first dim."""
-    shapes: dict[str, Shape] = {}
-    for spec in read_signature(model).inputs:
-        if spec.shape and -1 not in spec.shape[1:]:
-            shapes[spec.name] = (batch, *spec.shape[1:])
-    return shapes
-
-
-def _timing_line(name: str, timing: Timing) -> str:
-    return (
-        f"{name:12} median {timing.median_ms:.3f} ms  p99 {timing.p99_ms:.3f} ms  "
-        f"({timing.rounds} rounds)"
-    )
