@@ -139,7 +139,8 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
     except (FormatError, RunError) as error:
         raise CompileError(f"{report.name}: {error}") from error
     except OSError as error:
-        raise CompileError(f"{report.name}: {target} cannot be written: {error}") from error
+        why = error.strerror or error
+        raise CompileError(f"{report.name}: {target} cannot be written: {why}") from error
     return report
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     ),
     "coexec.daemon.demo.cli": ("demo",),
 }  # fmt: skip
+_WITHOUT_KERNELS = COMMANDS["coexec.clients.cli"]
 
 
 def make_parser(command: str = "") -> argparse.ArgumentParser:
@@ -39,11 +40,12 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    if refused := _refused_isa():
+    words = sys.argv[1:] if arguments is None else arguments
+    command = words[0] if words else ""
+    if command not in _WITHOUT_KERNELS and (refused := _refused_isa()):
         print(f"coexec: {refused}", file=sys.stderr)
         return 1
-    words = sys.argv[1:] if arguments is None else arguments
-    given = make_parser(words[0] if words else "").parse_args(words)
+    given = make_parser(command).parse_args(words)
     status: int = given.run(given)
     return status
 

@@ -33,13 +33,23 @@ def test_a_commands_status_is_the_exit_status(tmp_path: Path) -> None:
         assert caught.value.code == status
 
 
-def test_an_unknown_instruction_set_is_refused_in_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "coexec.daemon", "inspect", "m.coexec"],
+def _with_unknown_isa(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "coexec.daemon", *arguments],
         env={**os.environ, "COEXEC_ISA": "avx9"},
         capture_output=True,
         text=True,
     )
+
+
+def test_an_unknown_instruction_set_is_refused_in_one_line() -> None:
+    done = _with_unknown_isa("inspect", "m.coexec")
     assert done.returncode == 1
     assert done.stderr.startswith("coexec: COEXEC_ISA=avx9: expected one of ref, ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_commands_without_kernels_ask_for_no_instruction_set(tmp_path: Path) -> None:
+    done = _with_unknown_isa("models", "--address", f"unix:{tmp_path}/none")
+    assert done.returncode == 1
+    assert "COEXEC_ISA" not in done.stderr

@@ -37,13 +37,13 @@ def read_model(path: Path) -> Source:
         model = onnx.ModelProto.FromString(data)
     except (DecodeError, ValueError, RecursionError) as error:
         raise CompileError(
-            f"{path.name}: not an ONNX model, or a truncated one ({error}); export it again"
+            f"{path}: not an ONNX model, or a truncated one ({error}); export it again"
         ) from None
     if not model.graph.node and not model.graph.output:
-        raise CompileError(f"{path.name}: not an ONNX model, or one without a graph")
-    _check_names(path.name, model)
+        raise CompileError(f"{path}: not an ONNX model, or one without a graph")
+    _check_names(path, model)
     sha = hashlib.sha256(data)
-    _check_dims(path.name, model)
+    _check_dims(path, model)
     _load_external_data(path, model, sha)
     return Source(path, model, sha.digest(), _checker_error(model))
 
@@ -101,7 +101,7 @@ def _read_file(path: Path) -> bytes:
             raise CompileError(f"{path}: not a file; give the path of an .onnx file")
         if size > MODEL_BYTES_MAX:
             raise CompileError(
-                f"{path.name}: {size} bytes, at most {MODEL_BYTES_MAX} are read; "
+                f"{path}: {size} bytes, at most {MODEL_BYTES_MAX} are read; "
                 "store the weights as external data beside the model"
             )
         return path.read_bytes()
@@ -109,7 +109,7 @@ def _read_file(path: Path) -> bytes:
         raise CompileError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _check_names(model_name: str, model: onnx.ModelProto) -> None:
+def _check_names(path: Path, model: onnx.ModelProto) -> None:
     """Protobuf hands over a text that is not UTF-8 as bytes; names must all be texts."""
     for graph in graphs_of(model.graph):
         names = [info.name for info in (*graph.input, *graph.output)]
@@ -120,42 +120,41 @@ def _check_names(model_name: str, model: onnx.ModelProto) -> None:
         for name in names:
             if not isinstance(name, str):
                 raise CompileError(
-                    f"{model_name}: the name {name!r} is not UTF-8; the file is damaged, or its "
+                    f"{path}: the name {name!r} is not UTF-8; the file is damaged, or its "
                     "exporter is"
                 )
 
 
-def _check_dims(name: str, model: onnx.ModelProto) -> None:
+def _check_dims(path: Path, model: onnx.ModelProto) -> None:
     for tensor in tensors_of(model):
-        _check_shape(name, tensor.name or "a constant", tensor.dims)
+        _check_shape(path, tensor.name or "a constant", tensor.dims)
     for graph in graphs_of(model.graph):
         for info in (*graph.input, *graph.output, *graph.value_info):
             dims = info.type.tensor_type.shape.dim
-            _check_shape(name, info.name, [d.dim_value for d in dims if d.dim_value])
+            _check_shape(path, info.name, [d.dim_value for d in dims if d.dim_value])
 
 
-def _check_shape(model_name: str, tensor_name: str, dims: object) -> None:
+def _check_shape(path: Path, tensor_name: str, dims: object) -> None:
     sizes = list(dims)  # type: ignore[call-overload]
     if any(dim < 0 for dim in sizes) or math.prod(sizes) > ELEMENTS_MAX:
         raise CompileError(
-            f"{model_name}: tensor {tensor_name} declares dimensions {sizes}; each must be at "
+            f"{path}: tensor {tensor_name} declares dimensions {sizes}; each must be at "
             f"least 0 and their product at most {ELEMENTS_MAX}"
         )
 
 
 def _load_external_data(path: Path, model: onnx.ModelProto, sha: hashlib._Hash) -> None:
-    folder = path.resolve().parent
     total = 0
     hashed: set[Path] = set()
     for tensor in tensors_of(model):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         fields = {entry.key: entry.value for entry in tensor.external_data}
-        file = _external_file(path.name, folder, tensor.name, fields.get("location", ""))
-        data = _external_bytes(path.name, file, tensor, fields)
+        file = _external_file(path, tensor.name, fields.get("location", ""))
+        data = _external_bytes(path, file, tensor, fields)
         total += len(data)
         if total > MODEL_BYTES_MAX:
-            raise CompileError(f"{path.name}: more than {MODEL_BYTES_MAX} bytes of external data")
+            raise CompileError(f"{path}: more than {MODEL_BYTES_MAX} bytes of external data")
         if file not in hashed:
             hashed.add(file)
             with file.open("rb") as stream:
@@ -165,10 +164,10 @@ def _load_external_data(path: Path, model: onnx.ModelProto, sha: hashlib._Hash) 
         tensor.data_location = onnx.TensorProto.DEFAULT
 
 
-def _external_file(model_name: str, folder: Path, tensor_name: str, location: str) -> Path:
+def _external_file(path: Path, tensor_name: str, location: str) -> Path:
     """The file of an external tensor: inside the model's folder, links followed."""
     problem = ""
-    file = folder
+    file = folder = path.resolve().parent
     try:
         file = (folder / location).resolve()
         if not location or Path(location).is_absolute() or not file.is_relative_to(folder):
@@ -179,14 +178,14 @@ def _external_file(model_name: str, folder: Path, tensor_name: str, location: st
         problem = f"is no file name ({error})"
     if problem:
         raise CompileError(
-            f"{model_name}: tensor {tensor_name} keeps its data in {location!r}, which {problem}; "
+            f"{path}: tensor {tensor_name} keeps its data in {location!r}, which {problem}; "
             "external data must be a file in the model's own folder, and no link out of it"
         )
     return file
 
 
 def _external_bytes(
-    model_name: str, file: Path, tensor: onnx.TensorProto, fields: dict[str, str]
+    path: Path, file: Path, tensor: onnx.TensorProto, fields: dict[str, str]
 ) -> bytes:
     item_bits = _ITEM_BITS.get(tensor.data_type, 0)
     needed = (math.prod(tensor.dims) * item_bits + 7) // 8
@@ -198,7 +197,7 @@ def _external_bytes(
         offset, length = -1, -1
     if not item_bits or length != needed or offset < 0 or offset + length > size:
         raise CompileError(
-            f"{model_name}: tensor {tensor.name} of {needed} bytes cannot lie at offset "
+            f"{path}: tensor {tensor.name} of {needed} bytes cannot lie at offset "
             f"{fields.get('offset', '0')}, length {fields.get('length', 'not given')} of "
             f"{file.name}, which holds {size} bytes"
         )

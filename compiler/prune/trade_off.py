@@ -78,7 +78,9 @@ def draw_trade_off(points: Sequence[Point], taken: Point, path: Path) -> None:
     figure.suptitle("What pruning costs, layer rates searched")
     try:
         figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise CompileError(f"{path} cannot be written: {error.strerror or error}") from error
+    except ValueError as error:  # no picture has such a name
         raise CompileError(f"{path} cannot be written: {error}") from error
     finally:
         plt.close(figure)

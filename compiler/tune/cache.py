@@ -109,7 +109,7 @@ class Tuning:
                     self._entries = {**_parsed(self._path, _bytes(self._path)), **self._new}
                 self.content = _write(self._path, self._entries)
         except OSError as error:
-            raise CompileError(f"{self._path} cannot be written: {error}") from error
+            raise CompileError(f"{self._path} cannot be written: {error.strerror}") from error
         self._new = {}
 
     @property
@@ -126,7 +126,7 @@ class Tuning:
                 with _locked(self._path.with_suffix(".lock")):
                     self._path.unlink(missing_ok=True)
         except OSError as error:
-            raise CompileError(f"{self._path} cannot be removed: {error}") from error
+            raise CompileError(f"{self._path} cannot be removed: {error.strerror}") from error
         return count
 
     def export(self, target: Path) -> int:
@@ -134,7 +134,7 @@ class Tuning:
         try:
             _write(target, self._entries)
         except OSError as error:
-            raise CompileError(f"{target} cannot be written: {error}") from error
+            raise CompileError(f"{target} cannot be written: {error.strerror}") from error
         return len(self._entries)
 
     def take(self, source: Path) -> int:
