@@ -1,8 +1,7 @@
 """A layer that ONNX Runtime runs: one session over the layer's own subgraph."""
 
 import ctypes
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
@@ -28,21 +27,15 @@ class OnnxLayer:
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
+            self.session = onnxruntime.InferenceSession(
                 layer.onnx_model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions share no base class
             raise RunError(f"layer {self._name}: ONNX Runtime refuses it: {error}") from error
-        self.input_names = [value.name for value in self._session.get_inputs()]
-        self.input_shapes = [value.shape for value in self._session.get_inputs()]
-        self._outputs = [value.name for value in self._session.get_outputs()]
-        outer = [*self._session.get_inputs(), *self._session.get_outputs()]
-        has_bf16 = any(value.type == _BF16 for value in outer)
-        # From arrays by the names in `input_names`; raises ONNX Runtime's own exceptions. No
-        # function around the session's: after a run Python's code is cold, and each costs 1 us.
-        self.call: Callable[[dict[str, Any]], Sequence[Any]] = (
-            self._run_bf16 if has_bf16 else partial(self._session.run, self._outputs)
-        )
+        self.input_names = [value.name for value in self.session.get_inputs()]
+        self.output_names = [value.name for value in self.session.get_outputs()]
+        outer = [*self.session.get_inputs(), *self.session.get_outputs()]
+        self.has_bf16 = any(value.type == _BF16 for value in outer)
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """Arrays in the order of the layer's inputs, results in the order of its outputs.
@@ -50,19 +43,22 @@ class OnnxLayer:
         Releases the interpreter lock while it computes. Raises RunError with ONNX Runtime's
         own words when a run fails.
         """
+        feed = dict(zip(self.input_names, arrays, strict=True))
         try:
-            return list(self.call(dict(zip(self.input_names, arrays, strict=True))))
+            if self.has_bf16:
+                return self._run_bf16(feed)
+            return list(self.session.run(self.output_names, feed))
         except Exception as error:
             raise self.failure(error) from error
 
     def failure(self, error: Exception) -> RunError:
-        """What to raise for an exception of `call`."""
+        """What to raise for an exception of the session's."""
         return RunError(f"layer {self._name}: ONNX Runtime failed: {error}")
 
     def _run_bf16(self, feed: dict[str, Any]) -> list[Any]:
         """ONNX Runtime takes and gives no NumPy arrays of bf16, only values of its own."""
         values = {name: _to_value(array) for name, array in feed.items()}
-        results = self._session.run_with_ort_values(self._outputs, values)
+        results = self.session.run_with_ort_values(self.output_names, values)
         return [_bf16_array(v) if v.data_type() == _BF16 else v.numpy() for v in results]
 
 

@@ -15,6 +15,7 @@ from coexec.kernels.program.errors import RunError
 from coexec.kernels.program.format import CompiledModel
 from coexec.kernels.program.onnx_layer import OnnxLayer
 from coexec.kernels.program.validate import ONNX_RUNTIME
+from coexec.kernels.program.whole_model import WholeModel
 from coexec.protos import program_pb2
 
 
@@ -70,8 +71,6 @@ class Runner:
                 self._stages.append(self._native_stage(model, layers))
         self._native = self._native_model()
         self._whole = self._whole_model()
-        self._loose = [] if self._whole is None else self._loose_inputs(self._whole)
-        self._numbered_outputs = tuple(enumerate(self._outputs.values()))
 
     @property
     def arena_bytes(self) -> int:
@@ -111,7 +110,7 @@ class Runner:
         times: dict[int, float] = {}
         for at, stage in enumerate(self._stages):
             if isinstance(stage, _OnnxStage):
-                times[stage.index] = self._onnx_us[at]
+                times[stage.index] = self._whole.us if self._whole else self._onnx_us[at]
             else:
                 run = self._native or stage.run
                 times.update(zip(stage.built.steps, run.step_us, strict=True))
@@ -125,7 +124,7 @@ class Runner:
         if self._native is not None:
             return self._native.run(inputs) or self._run_native(self._native, inputs)
         if self._whole is not None:
-            return self._run_whole(self._whole, inputs)
+            return self._whole.run(inputs) or self._run_whole(self._whole, inputs)
         values = self._bind(inputs)
         for at, stage in enumerate(self._stages):
             if isinstance(stage, _OnnxStage):
@@ -142,19 +141,14 @@ class Runner:
         values = self._bind(inputs)
         return native.run_arrays([values[i] for i in self._segments()[0].inputs])
 
-    def _run_whole(self, layer: OnnxLayer, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """ONNX Runtime checks most inputs itself; when it complains, our words come first."""
-        for i, name in self._loose:
-            if getattr(inputs.get(name), "shape", None) != self._shapes.get(i):
-                self._bind(inputs)
-        start = time.perf_counter()
-        try:
-            results = layer.call(inputs if type(inputs) is dict else dict(inputs))
-        except Exception as error:
-            self._bind(inputs)
-            raise layer.failure(error) from error
-        self._onnx_us[0] = (time.perf_counter() - start) * 1e6
-        return {name: results[i] for i, name in self._numbered_outputs}
+    def _run_whole(self, whole: WholeModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """When a run says that inputs are not like those of the last."""
+        values = self._bind(inputs)
+        arrays = {spec.name: values[i] for i, spec in self._inputs.items()}
+        whole.bind(arrays)
+        results = whole.run(arrays)
+        assert results is not None
+        return results
 
     def _segments(self) -> Sequence[BuiltSegment]:
         return [stage.built for stage in self._stages if isinstance(stage, _NativeStage)]
@@ -170,27 +164,17 @@ class Runner:
         layer = self._program.layers[i]
         return _OnnxStage(OnnxLayer(layer), i, list(layer.inputs), list(layer.outputs))
 
-    def _whole_model(self) -> OnnxLayer | None:
+    def _whole_model(self) -> WholeModel | None:
         """The layer that is all of the model, with its inputs and outputs as they are."""
         match self._stages:
             case [_OnnxStage(layer, _, inputs, outputs)]:
-                names = [self._inputs[i].name for i in inputs]
-                same = names == layer.input_names and outputs == list(self._outputs)
-                return layer if same and len(names) == len(self._inputs) else None
+                same = inputs == list(self._inputs) and outputs == list(self._outputs)
+                tensors = [self._program.tensors[i] for i in (*self._inputs, *self._outputs)]
+                plain = all(t.type.dtype not in ("opaque", "string", "bf16") for t in tensors)
+                names = [*layer.input_names, *layer.output_names]
+                if same and plain and names == [tensor.name for tensor in tensors]:
+                    return WholeModel(layer)
         return None
-
-    def _loose_inputs(self, layer: OnnxLayer) -> list[tuple[int, str]]:
-        """The inputs whose shapes the program restricts and ONNX Runtime does not check: it takes
-        any extent for a symbolic one, and any shape for a scalar."""
-        loose = []
-        for i, theirs in zip(self._inputs, layer.input_shapes, strict=True):
-            spec = self._inputs[i]
-            same = len(theirs) == len(spec.shape) > 0 and all(
-                want in (-1, got) for want, got in zip(spec.shape, theirs, strict=True)
-            )
-            if spec.dtype is not None and not same:
-                loose.append((i, spec.name))
-        return loose
 
     def _native_stage(self, model: CompiledModel, layers: list[int]) -> _NativeStage:
         built = build_segment(model, layers, lambda t: self._constant(model, t))
