@@ -4,10 +4,10 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from bench.compare import alternate
 from coexec.compiler.describe import random_inputs
 from coexec.compiler.execute import runner_of
 from coexec.compiler.ir import Graph, Layer
@@ -20,6 +20,8 @@ from coexec.kernels.program.runner import Runner
 from coexec.protos import program_pb2
 
 _ROUNDS_MIN, _ROUNDS_MAX = 5, 60
+_LOOKS_WHEN_GIVEN = 3
+_NEIGHBOURS = 2  # on each side of a layer
 _SLOWER = 1.05
 # ONNX Runtime's profile counts whole microseconds and drops the rest.
 _PROFILE_LOST_US = 0.5
@@ -88,13 +90,39 @@ def over_foreign(graph: Graph, i: int, seconds: float) -> Duel:
 
 
 def when_given(model: CompiledModel, graph: Graph, i: int, layer_us: float, seconds: float) -> Duel:
-    """Layer i, which takes layer_us here, against what the whole network then needs more or less
-    when ONNX Runtime computes this layer of it."""
-    feed = random_inputs(model.program)
-    ours, theirs = runner_of(graph), runner_of(_given(graph, i))
-    times = _alternated(lambda: ours.run(feed), lambda: theirs.run(feed), seconds)
-    more_us = [b - a for a, b in zip(*times, strict=True)]
-    return _duel([layer_us] * len(more_us), [layer_us + us for us in more_us])
+    """Layer i, which takes layer_us here, against what its part of the network, the layers around
+    it too, then needs more or less when ONNX Runtime computes this one of them. Before each timed
+    run of the part the network runs, untimed, so that the caches hold what they would. Where the
+    memory of a program comes to lie makes it faster or slower by some percent; so what looks
+    slower is looked at again with both parts made anew, and is slower when every look says so."""
+    network, feed = Runner(model), random_inputs(model.program)
+    part = _part_around(graph, i)
+    for _ in range(_LOOKS_WHEN_GIVEN):
+        times = _alternated(
+            _ready(part),
+            _ready(_given(part, part.layers.index(graph.layers[i]))),
+            seconds,
+            partial(network.run, feed),
+        )
+        more_us = [b - a for a, b in zip(*times, strict=True)]
+        duel = _duel([layer_us] * len(more_us), [layer_us + us for us in more_us])
+        if not duel.slower:
+            break
+    return duel
+
+
+def _part_around(graph: Graph, i: int) -> Graph:
+    """Native layer i with its native neighbours."""
+    ((begin, end),) = (span for span in native_spans(graph) if span[0] <= i < span[1])
+    span = max(begin, i - _NEIGHBOURS), min(end, i + 1 + _NEIGHBOURS)
+    inputs, outputs = interface(graph, span)
+    return Graph(graph.name, inputs, outputs, graph.layers[span[0] : span[1]])
+
+
+def _ready(graph: Graph) -> Callable[[], object]:
+    rng = np.random.default_rng(0)
+    feed = {value.name: generated(value.type, rng) for value in graph.inputs}
+    return partial(runner_of(graph).run, feed)
 
 
 def _given(graph: Graph, i: int) -> Graph:
@@ -118,16 +146,28 @@ def _by_turns(ours: Callable[[], object], theirs: Callable[[], object], seconds:
 
 
 def _alternated(
-    ours: Callable[[], object], theirs: Callable[[], object], seconds: float
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    seconds: float,
+    before: Callable[[], object] | None = None,
 ) -> tuple[list[float], list[float]]:
-    """Microseconds of both, round by round, each after an untimed run of its own."""
-    runs = {"ours": ours, "theirs": theirs}
-    start = time.perf_counter()
-    alternate(runs, 1, warmup=1)
-    rounds = int(seconds / (time.perf_counter() - start))
-    times = alternate(runs, min(_ROUNDS_MAX, max(_ROUNDS_MIN, rounds)), settle=1)
-    a, b = ([ms * 1e3 for ms in times[name]] for name in runs)
-    return a, b
+    """Microseconds of both, round by round, each after an untimed run of its own, or of
+    `before`."""
+    runs = (ours, theirs)
+    times: tuple[list[float], list[float]] = ([], [])
+    for run in runs:
+        run()  # lazy work of the first time
+
+    def one_round() -> None:
+        first = len(times[0]) % 2
+        for side in (first, 1 - first):
+            (before or runs[side])()
+            start = time.perf_counter()
+            runs[side]()
+            times[side].append((time.perf_counter() - start) * 1e6)
+
+    _repeat(one_round, seconds)
+    return times
 
 
 def _repeat(one_round: Callable[[], None], seconds: float) -> None:

@@ -1,7 +1,7 @@
 """Which layers of tuned networks are slower than their dense form, or than ONNX Runtime's.
 
     python -m bench.tuned_layers [--tune fast|full] [--only NAME] [--prune RULE] [--seconds S]
-                                 [--json FILE [--add]]
+                                 [--folder DIR] [--json FILE [--add]]
 
 The networks are those of bench/zoo, dense and pruned, each tuned here and now. Four questions,
 each measured by turns in one stretch, wall time on one thread, medians:
@@ -12,19 +12,25 @@ each measured by turns in one stretch, wall time on one thread, medians:
   kernel would have to reach: it judges kernels, not choices.
 * "alone": is the layer faster in ONNX Runtime from our arrays and back? Then it reorders channels
   itself, as it must where only this layer is its own. Asked of what was slower in a "run".
-* "given": is our whole network faster with this layer handed to ONNX Runtime? That is what the
-  tuner can choose for one layer, and adds to "alone" what our side pays: activations that leave the
-  arena, which stays in the caches, for new arrays. theirs: our layer's time with the difference of
-  the two networks. Asked of what was slower "alone"; it judges the tuner. (Runs of several layers
-  it weighs by itself.) Unclear is what looks slower, but not in three rounds of four: a small
-  layer is lost in the noise of a large network.
+* "given": is our network faster with this layer handed to ONNX Runtime? That is what the tuner can
+  choose for one layer, and adds to "alone" what our side pays: activations that leave the arena,
+  which stays in the caches, for new arrays. The layer is timed with its neighbours, each time after
+  a run of the whole network: timed with all of that it would be lost in the noise. theirs: our
+  layer's time with the difference of the two. Asked of what was slower "alone"; it judges the
+  tuner. (Runs of several layers it weighs by itself.) Unclear is what looks slower, but not in
+  three rounds of four.
 * "dense": is a layer with zeros faster with its weights dense?
 
 All layers get a first look, short; what looks slower than in ONNX Runtime's run, or than dense, is
 measured again, longer, and the second look alone counts: of hundreds of layers measured once, some
 look slower by chance. Slower is more than 5 % in the median, and at all in three rounds of four.
+"given" is looked at up to three times, each with both programs made anew, since where a program's
+memory comes to lie makes it a few percent faster or slower; what is slower is so each time.
 lost us: what the layers slower than in ONNX Runtime's run lose together, of the network's time.
 Layers given to ONNX Runtime do not count.
+
+The whole zoo takes hours. The file is written after each network, so with --add a count that was
+broken off goes on where it was, and with --folder what the tuner measured is not measured again.
 """
 
 import argparse
@@ -90,32 +96,40 @@ def main() -> None:
     parser.add_argument("--only", default="", help="networks whose name holds this text")
     parser.add_argument("--prune", choices=["dense", *PRUNED[1:]], help="default: each of them")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a second look at a network")
+    parser.add_argument("--folder", type=Path, help="keep networks and tunings here")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
-    parser.add_argument("--add", action="store_true", help="keep the file's other rows")
+    parser.add_argument(
+        "--add", action="store_true", help="keep the file's rows, and count only what it has not"
+    )
     arguments = parser.parse_args()
     prunings = PRUNED if arguments.prune is None else (arguments.prune.replace("dense", ""),)
-    rows: list[dict[str, Any]] = []
-    layers: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for network in (name for name in zoo.ZOO if arguments.only in name):
-            for prune in prunings:
-                model = tuned(network, prune, arguments.tune, Path(folder))
-                row, seconds = look(network, prune, model, arguments.seconds)
-                _print(row, seconds)
-                rows.append(asdict(row))
-                layers += [_facts(row, second) for second in seconds]
-    if arguments.json:
-        _write(arguments.json, rows, layers, arguments.add)
+    rows, layers = _counted(arguments.json) if arguments.add else ([], [])
+    counted = {(row["network"], row["prune"]) for row in rows}
+    wanted = [
+        (network, prune)
+        for network in zoo.ZOO
+        for prune in prunings
+        if arguments.only in network and (network, prune) not in counted
+    ]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        for network, prune in wanted:
+            target = Path(temporary) / f"{network}.coexec"
+            model = tuned(zoo.write(network, folder), prune, arguments.tune, target)
+            row, seconds = look(network, prune, model, arguments.seconds)
+            _print(row, seconds)
+            rows.append(asdict(row))
+            layers += [_facts(row, second) for second in seconds]
+            if arguments.json:
+                _write(arguments.json, rows, layers)
 
 
-def tuned(network: str, prune: str, tune: str, folder: Path) -> CompiledModel:
-    target = folder / f"{network}-{prune or 'dense'}.coexec"
+def tuned(path: Path, prune: str, tune: str, target: Path) -> CompiledModel:
+    """Compiles the network into `target`; keeps the tuning beside the network."""
     rules = [parse_rule(prune)] if prune else []
-    compile_model(
-        zoo.write(network, folder),
-        target,
-        CompileOptions(prune=rules, profile=False, tune=tune, tuning=folder / "tuning"),
-    )
+    tuning = path.parent / "tuning"
+    options = CompileOptions(prune=rules, profile=False, tune=tune, tuning=tuning)
+    compile_model(path, target, options)
     return format.load(target)
 
 
@@ -209,16 +223,15 @@ def _print(row: Row, seconds: list[Second]) -> None:
         )
 
 
-def _write(path: Path, rows: list[dict[str, Any]], layers: list[dict[str, Any]], add: bool) -> None:
-    """The rows, with those of other networks that are there already where they are to be kept."""
-    if add and path.exists():
-        before = json.loads(path.read_text())
-        new = {(row["network"], row["prune"]) for row in rows}
+def _counted(path: Path | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of networks and of layers that the file holds."""
+    if path is None or not path.exists():
+        return [], []
+    facts = json.loads(path.read_text())
+    return facts["rows"], facts["layers"]
 
-        def kept(old: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            return [row for row in old if (row["network"], row["prune"]) not in new]
 
-        rows, layers = kept(before["rows"]) + rows, kept(before["layers"]) + layers
+def _write(path: Path, rows: list[dict[str, Any]], layers: list[dict[str, Any]]) -> None:
     totals = {
         name: sum(row[name] for row in rows)
         for name in (
