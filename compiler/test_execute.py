@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from coexec.compiler.execute import runner_of
+from coexec.compiler.ir.interpret import interpret
+from coexec.compiler.passes import drop_dead
 from coexec.compiler.passes.test_support import Build
 
 
@@ -23,3 +25,17 @@ def test_threads_share_the_products_of_kept_weights(layout: str, side: int) -> N
         assert len(shares) == threads
         assert sum(shares) == alone
         assert max(shares) * threads <= 1.1 * alone
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_result_that_nobody_reads_is_not_made(read: int) -> None:
+    b = Build()
+    x = b.input(3, 9)
+    graph = b.graph(b.ops("TopK", x, axis=1, k=4, largest=1, sorted=1)[read])
+    array = b.rng.normal(0, 1, (3, 9)).astype(np.float32)
+    (want,) = interpret(graph, [array])
+    report = drop_dead.run(graph)
+    assert len(report.done) == 1
+    assert sum(value is None for value in graph.layers[0].outputs) == 1
+    (got,) = runner_of(graph).run({x.name: array}).values()
+    np.testing.assert_array_equal(got, want)

@@ -22,6 +22,7 @@ from coexec.compiler.passes import (
     fuse_bias,
     fuse_pad,
     fuse_residual,
+    own_weights,
     recognize_activation,
     recognize_attention,
     recognize_fake_quantize,
@@ -58,7 +59,7 @@ REWRITES: tuple[Pass, ...] = (
     fuse_activation.run,
     drop_dead.run,
 )
-LAYOUTS: tuple[Pass, ...] = (sparsify.run,)
+LAYOUTS: tuple[Pass, ...] = (own_weights.run, sparsify.run)
 FINISH: tuple[Pass, ...] = (digest.run,)
 PASSES: tuple[Pass, ...] = REWRITES + LAYOUTS + FINISH
 

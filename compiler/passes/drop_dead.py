@@ -22,10 +22,11 @@ def run(graph: Graph) -> PassReport:
         if needed.isdisjoint(layer.outputs):
             report.done.append(layer.name)
             continue
-        layer.outputs = [
-            None if optional and value not in needed else value
-            for value, optional in zip(layer.outputs, _optional_results(layer), strict=True)
-        ]
+        for index, optional in enumerate(_optional_results(layer)):
+            value = layer.outputs[index]
+            if optional and value is not None and value not in needed:
+                layer.outputs[index] = None
+                report.done.append(f"{layer.name}'s {value.name}")
         needed.update(value for value in layer.inputs if value is not None)
         kept.append(layer)
     graph.layers = kept[::-1]

@@ -34,7 +34,9 @@ void CheckSizes(const StepSpec& spec) {
 void CheckOperands(const StepSpec& spec, size_t least, size_t most, size_t outputs,
                    std::initializer_list<size_t> sparse) {
   bool ok = spec.inputs.size() >= least && spec.inputs.size() <= most &&
-            spec.outputs.size() == outputs && spec.outputs[0].present();
+            spec.outputs.size() == outputs &&
+            std::any_of(spec.outputs.begin(), spec.outputs.end(),
+                        [](const TensorType& type) { return type.present(); });
   for (size_t i = 0; i < least && ok; ++i) ok = spec.has(i);
   if (!ok) {
     throw std::invalid_argument("a layer with " + std::to_string(spec.inputs.size()) +

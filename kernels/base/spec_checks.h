@@ -17,7 +17,7 @@ constexpr size_t kOperandsMax = 512;
 void CheckSizes(const StepSpec& spec);
 
 // Throws std::invalid_argument unless the layer has between `least` and `most` inputs, the first
-// `least` present, and `outputs` outputs, the first present; throws Unsupported when an operand
+// `least` present, and `outputs` outputs, one of them present; throws Unsupported when an operand
 // other than the inputs `sparse` is not dense.
 void CheckOperands(const StepSpec& spec, size_t least, size_t most, size_t outputs,
                    std::initializer_list<size_t> sparse = {});

@@ -103,7 +103,7 @@ class ArgStep final : public Step {
   AxisView view_;
 };
 
-// One column's k best: their values and indices, best first.
+// One column's k best: their values and indices, best first; null where nobody reads them.
 struct TopKArgs {
   const void* x;
   void* values;
@@ -126,8 +126,8 @@ void TopK(const TopKArgs& a) {
     return !Beats<largest>(right, left) && i < j;
   });
   for (int64_t i = 0; i < a.k; ++i) {
-    static_cast<T*>(a.values)[i * a.stride] = x[a.order[i] * a.stride];
-    a.indices[i * a.stride] = a.order[i];
+    if (a.values != nullptr) static_cast<T*>(a.values)[i * a.stride] = x[a.order[i] * a.stride];
+    if (a.indices != nullptr) a.indices[i * a.stride] = a.order[i];
   }
 }
 
@@ -153,17 +153,21 @@ class TopKStep final : public Step {
 
   void Run(const StepContext& context) const override {
     const int64_t bytes = SizeOf(dtype_);
-    ParallelFor(context.team, view_.outer * view_.inner, kElementsPerPart / 8 / (view_.n + 1) + 1,
-                [&](int64_t begin, int64_t end, int part) {
-                  int64_t* order = reinterpret_cast<int64_t*>(context.scratch) + part * view_.n;
-                  for (int64_t item = begin; item < end; ++item) {
-                    const int64_t outer = item / view_.inner;
-                    const int64_t from = outer * view_.n * view_.inner + item % view_.inner;
-                    const int64_t to = outer * k_ * view_.inner + item % view_.inner;
-                    fn_({context.inputs[0] + from * bytes, context.outputs[0] + to * bytes,
-                         context.out<int64_t>(1) + to, order, view_.n, k_, view_.inner});
-                  }
-                });
+    std::byte* values = context.outputs[0];
+    auto* indices = context.out<int64_t>(1);
+    ParallelFor(
+        context.team, view_.outer * view_.inner, kElementsPerPart / 8 / (view_.n + 1) + 1,
+        [&](int64_t begin, int64_t end, int part) {
+          int64_t* order = reinterpret_cast<int64_t*>(context.scratch) + part * view_.n;
+          for (int64_t item = begin; item < end; ++item) {
+            const int64_t outer = item / view_.inner;
+            const int64_t from = outer * view_.n * view_.inner + item % view_.inner;
+            const int64_t to = outer * k_ * view_.inner + item % view_.inner;
+            fn_({context.inputs[0] + from * bytes,
+                 values == nullptr ? nullptr : values + to * bytes,
+                 indices == nullptr ? nullptr : indices + to, order, view_.n, k_, view_.inner});
+          }
+        });
   }
   int64_t scratch_bytes(int threads) const override { return threads * view_.n * 8; }
   std::string kernel() const override { return KernelLabel("TopK", Name(dtype_), kBaseline); }
@@ -207,8 +211,12 @@ std::unique_ptr<Step> MakeTopK(const StepSpec& spec) {
   CheckOutputShape(spec, 0, result);
   CheckOutputShape(spec, 1, result);
   TopKFn* fn = PickTopK(x.dtype, spec.attrs.i("largest") != 0);
-  const bool both = spec.outputs[0].dtype == x.dtype && spec.outputs[1].dtype == DType::kI64;
-  if (fn == nullptr || !both) throw Unsupported(std::string("TopK of ") + Name(x.dtype));
+  const auto fits = [&](size_t i, DType dtype) {
+    return !spec.outputs[i].present() || spec.outputs[i].dtype == dtype;
+  };
+  if (fn == nullptr || !fits(0, x.dtype) || !fits(1, DType::kI64)) {
+    throw Unsupported(std::string("TopK of ") + Name(x.dtype));
+  }
   return std::make_unique<TopKStep>(fn, x.dtype, AroundAxis(x, axis), k);
 }
 

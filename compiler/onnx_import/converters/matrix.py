@@ -25,26 +25,26 @@ def gemm(node: Node) -> list[Value | None]:
     if node.int_attr("transA", 0):
         a = node.transpose(a, [1, 0])
     trans_b = bool(node.int_attr("transB", 0))
-    c = _scaled(node, node.maybe(2), beta)
+    c = node.maybe(2) if beta != 0.0 else None
+    if c is not None:
+        c = _scaled(node, c, beta)
     if b.constant is not None and b.constant.ndim == 2 and a.type.dtype == "f32":
         weights = b if trans_b else node.transpose(b, [1, 0])
-        weights = _scaled(node, weights, alpha) or weights
+        weights = _scaled(node, weights, alpha)
         bias = _bias(node, c, weights.type.shape[0])
         result = node.emit("Gemm", [a, weights, bias, None], NO_ACTIVATION)
         if bias is not None:
             return [result]
     else:
         product = node.emit("MatMul", [a, node.transpose(b, [1, 0]) if trans_b else b])
-        result = _scaled(node, product, alpha) or product
+        result = _scaled(node, product, alpha)
     if c is None:
         return [result]
     a_result, c = with_legacy_broadcast(node, result, c)
     return [node.emit("Add", [a_result, c])]
 
 
-def _scaled(node: Node, value: Value | None, factor: float) -> Value | None:
-    if value is None or factor == 0.0:
-        return None
+def _scaled(node: Node, value: Value, factor: float) -> Value:
     if factor == 1.0:
         return value
     dtype = _numpy_of(value)

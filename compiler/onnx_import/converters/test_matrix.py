@@ -22,8 +22,8 @@ def gemms(draw: st.DrawFn) -> tuple[OneNode, bool]:
     attrs = {
         "transA": int(trans_a),
         "transB": int(trans_b),
-        "alpha": draw(st.sampled_from([1.0, 0.5])),
-        "beta": draw(st.sampled_from([1.0, 2.0])),
+        "alpha": draw(st.sampled_from([1.0, 0.5, 0.0])),
+        "beta": draw(st.sampled_from([1.0, 2.0, 0.0])),
     }
     constants = draw(st.sampled_from([(1, 2), (1,), ()]))
     return OneNode("Gemm", operands, attrs, constants=constants), 1 in constants
