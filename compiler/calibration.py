@@ -44,7 +44,8 @@ def read_calibration(path: Path, graph: Graph) -> list[list[Array]]:
     if len({len(stack) for stack in stacks}) > 1:
         counts = ", ".join(f"{v.name} {len(s)}" for v, s in zip(graph.inputs, stacks, strict=True))
         raise CompileError(f"{path}: the inputs have different numbers of examples: {counts}")
-    return [list(example) for example in zip(*stacks, strict=True)]
+    # Iterating over a stack of scalars gives NumPy's scalars, which are no arrays.
+    return [[np.asarray(array) for array in example] for example in zip(*stacks, strict=True)]
 
 
 def _stack(array: Array, shape: tuple[int, ...]) -> Array | None:
@@ -67,16 +68,17 @@ def _stacked(shape: tuple[int, ...]) -> str:
 
 
 class GraphRunner:
-    """Runs a graph by the kernels. Makes it ready again only when its digests have changed."""
+    """Runs a graph by the kernels. Makes it ready again only when its digests have changed, or
+    what its inputs and outputs are called: equal parts of one model have equal digests."""
 
     def __init__(self) -> None:
-        self._key: list[bytes] = []
+        self._key: list[tuple[str, bytes]] = []
         self._runner: Runner | None = None
 
     def __call__(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         """The graph's outputs, in its order, for inputs in its order."""
         digest.run(graph)
-        key = [value.digest for value in graph.outputs]
+        key = [(value.name, value.digest) for value in (*graph.inputs, *graph.outputs)]
         if self._runner is None or key != self._key:
             self._runner, self._key = runner_of(graph), key
         names = [value.name for value in graph.inputs]

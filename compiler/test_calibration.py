@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coexec.compiler.calibration import read_calibration
+from coexec.compiler.calibration import GraphRunner, read_calibration
 from coexec.compiler.errors import CompileError
 from coexec.compiler.ir import Array, Graph
 from coexec.compiler.passes.test_support import Build
@@ -64,3 +64,21 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_calibration(tmp_path / "absent.npz", _net())
     with pytest.raises(CompileError, match="Is a directory"):
         read_calibration(tmp_path, _net())
+
+
+def test_examples_of_a_scalar_are_arrays(tmp_path: Path) -> None:
+    b = Build()
+    graph = b.graph(b.op("Relu", b.input()))
+    np.savez(tmp_path / "c.npz", **{graph.inputs[0].name: np.ones(3, np.float32)})
+    for (example,) in read_calibration(tmp_path / "c.npz", graph):
+        assert isinstance(example, np.ndarray)
+        assert example.shape == ()
+
+
+def test_a_runner_tells_equal_parts_with_other_names_apart() -> None:
+    run, x = GraphRunner(), np.full((1, 3, 4), -1.0, np.float32)
+    for name in ("x", "y"):
+        graph = _net()
+        graph.inputs[0].name, graph.outputs[0].name = name, f"{name} out"
+        (got,) = run(graph, [x])
+        np.testing.assert_array_equal(got, np.zeros_like(x))
