@@ -120,6 +120,17 @@ void TestColumnRanges() {
   TestProblem(Plain({2, 600, 9, 11}, 70, 1, 1));
 }
 
+// Sparse weights whose planes are filled a range of channels at a time; 1201 do not divide.
+void TestChannelRanges() {
+  for (const int64_t stride : {1, 2}) {
+    for (const int64_t size : {9, 23}) {
+      Problem p = Plain({2, 1201, size, size}, 9, 3, stride);
+      p.layout = Layout::kBcr, p.bias = p.residual = true, p.activation = "Relu";
+      TestProblem(p);
+    }
+  }
+}
+
 // A few pixels are left past whole tiles, of many strips.
 void TestTails() {
   for (const int64_t size : {7, 14}) {
@@ -190,6 +201,7 @@ int main() {
   for (int round = 0; round < 80; ++round) TestProblem(RandomProblem(true));
   TestBands();
   TestColumnRanges();
+  TestChannelRanges();
   TestTails();
   TestTransposedBands();
   TestSliceOfPadding();

@@ -35,11 +35,17 @@ struct SparseArgs {
 constexpr int32_t kColumnsAhead = 8;
 
 // The rows of strips [strip_begin, strip_end). Of w.values 16 more than the last may be read.
+// Where w is a range of the weights' columns, sums wait for the next range in `sums`, place by
+// place, with room for whole vectors.
 struct BcrArgs : SparseArgs {
   StripView w;
   const int32_t* offsets;  // of each of w.columns, and of kColumnsAhead more, of whichever
   int32_t strip_begin;
   int32_t strip_end;
+  float* sums;  // [rows of w][sums_stride]; unused when both first and last
+  int64_t sums_stride;
+  bool first;  // start at 0 instead of at sums
+  bool last;   // apply the epilogue and store to y
 };
 
 using BcrFn = void(const BcrArgs&);

@@ -21,20 +21,42 @@ constexpr int64_t kSharePixels = 192;
 
 constexpr int64_t kFloat = sizeof(float);
 
-// One matrix per group, made by `make(rows, columns, w)`.
+// The columns [begin, begin + count) of all rows.
+std::vector<float> Columns(const float* w, int64_t rows, int64_t columns, int64_t begin,
+                           int64_t count) {
+  std::vector<float> part;
+  part.reserve(static_cast<size_t>(rows * count));
+  for (int64_t m = 0; m < rows; ++m) {
+    const float* row = w + m * columns + begin;
+    part.insert(part.end(), row, row + count);
+  }
+  return part;
+}
+
+// One matrix per group and range of channels, made by `make(rows, columns, w)`.
 template <typename Matrix, typename Make>
 std::shared_ptr<const std::vector<Matrix>> PackGroups(const Constant& weights,
                                                       const std::string& key,
-                                                      const ConvShape& shape, Make make) {
+                                                      const ConvShape& shape,
+                                                      const ChannelRanges& ranges, Make make) {
   using Groups = std::vector<Matrix>;
-  return weights.Packed<const Groups>(key + "/groups" + std::to_string(shape.groups), [&] {
+  const std::string whole_key = key + "/groups" + std::to_string(shape.groups) + "/channels" +
+                                std::to_string(ranges.channels);
+  return weights.Packed<const Groups>(whole_key, [&] {
     const auto dense = weights.Dense();
     const auto* w = reinterpret_cast<const float*>(dense.get());
     const int64_t rows = shape.group_out();
     const int64_t columns = shape.group_in() * shape.taps();
     auto packed = std::make_shared<Groups>();
-    for (int64_t g = 0; g < shape.groups; ++g)
-      packed->push_back(make(rows, columns, w + g * rows * columns));
+    const int64_t most = ranges.channels * shape.taps();
+    for (int64_t g = 0; g < shape.groups; ++g) {
+      const float* group = w + g * rows * columns;
+      if (ranges.count == 1) packed->push_back(make(rows, columns, group));
+      for (int64_t at = 0; ranges.count > 1 && at < columns; at += most) {
+        const int64_t count = std::min(most, columns - at);
+        packed->push_back(make(rows, count, Columns(group, rows, columns, at, count).data()));
+      }
+    }
     return packed;
   });
 }
@@ -42,11 +64,11 @@ std::shared_ptr<const std::vector<Matrix>> PackGroups(const Constant& weights,
 }  // namespace
 
 BcrForm::BcrForm(const Constant& weights, const ConvShape& shape,
-                 const std::vector<int32_t>& offsets)
-    : variant_(Pick(BcrVariants())) {
+                 const std::vector<int32_t>& offsets, const ChannelRanges& ranges)
+    : variant_(Pick(BcrVariants())), ranges_(ranges), sums_stride_(RoundUp(ranges.places, 16)) {
   const int rows = variant_.strip_rows;
   groups_ =
-      PackGroups<StripMatrix>(weights, "conv/bcr/rows" + std::to_string(rows), shape,
+      PackGroups<StripMatrix>(weights, "conv/bcr/rows" + std::to_string(rows), shape, ranges,
                               [&](int64_t m, int64_t k, const float* w) {
                                 return StripMatrix(Layout::kBcr, rows, RowOrder::kGrouped, m, k, w);
                               });
@@ -60,29 +82,37 @@ BcrForm::BcrForm(const Constant& weights, const ConvShape& shape,
   }
   const int64_t tiles = kBlockBytes / kFloat / used / variant_.tile_pixels;
   block_pixels_ = std::max<int64_t>(2, tiles) * variant_.tile_pixels;
+  if (ranges.count > 1) sums_bytes_ = shape.group_out() * sums_stride_ * kFloat;
 }
 
+int64_t BcrForm::TilePlaces() { return Pick(BcrVariants()).tile_pixels; }
+
 int64_t BcrForm::kept(const Share& share) const {
-  const StripMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
-  const Strip* const strips = weights.view().strips;
   int64_t kept = 0;
-  for (int32_t s = weights.SplitAt(share.part, share.parts);
-       s < weights.SplitAt(share.part + 1, share.parts); ++s) {
-    kept += int64_t{strips[s].count} * strips[s].rows;
+  for (int64_t range = 0; range < ranges_.count; ++range) {
+    const StripMatrix& weights =
+        (*groups_)[static_cast<size_t>(share.group * ranges_.count + range)];
+    const Strip* const strips = weights.view().strips;
+    for (int32_t s = weights.SplitAt(share.part, share.parts);
+         s < weights.SplitAt(share.part + 1, share.parts); ++s) {
+      kept += int64_t{strips[s].count} * strips[s].rows;
+    }
   }
   return kept;
 }
 
-void BcrForm::Run(const SparseArgs& args, const Share& share, float* /*panel*/) const {
-  const StripMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
-  BcrArgs bcr{args, weights.view(), offsets_[static_cast<size_t>(share.group)].data(), 0, 0};
+void BcrForm::Run(const SparseArgs& args, const Share& share, int64_t range, float* sums) const {
+  const auto at = static_cast<size_t>(share.group * ranges_.count + range);
+  const StripMatrix& weights = (*groups_)[at];
+  BcrArgs bcr{args,         weights.view(), offsets_[at].data(),       0, 0, sums,
+              sums_stride_, range == 0,     range + 1 == ranges_.count};
   bcr.strip_begin = weights.SplitAt(share.part, share.parts);
   bcr.strip_end = weights.SplitAt(share.part + 1, share.parts);
   variant_.fn(bcr);
 }
 
 CsrForm::CsrForm(const Constant& weights, const ConvShape& shape,
-                 const std::vector<int32_t>& offsets)
+                 const std::vector<int32_t>& offsets, const ChannelRanges& ranges)
     : variant_(Pick(CsrVariants())),
       offsets_(offsets),
       rows_(std::max<int64_t>(1, shape.group_out())) {
@@ -102,9 +132,10 @@ CsrForm::CsrForm(const Constant& weights, const ConvShape& shape,
                          : static_cast<int>(std::max<int64_t>(1, many_rows));
   const std::string key =
       "conv/csr/tile" + std::to_string(tile_pixels_) + "/shares" + std::to_string(shares);
-  groups_ = PackGroups<CsrMatrix>(weights, key, shape, [&](int64_t m, int64_t k, const float* w) {
-    return CsrMatrix(m, k, w, panel_columns, tile_pixels_, shares);
-  });
+  groups_ =
+      PackGroups<CsrMatrix>(weights, key, shape, ranges, [&](int64_t m, int64_t k, const float* w) {
+        return CsrMatrix(m, k, w, panel_columns, tile_pixels_, shares);
+      });
   for (const CsrMatrix& group : *groups_) {
     kept_ += group.nonzeros();
     panel_bytes_ = std::max(panel_bytes_, RoundUp(group.panel_columns() * column_bytes, 64));
@@ -124,7 +155,8 @@ int64_t CsrForm::kept(const Share& share) const {
   return kept;
 }
 
-void CsrForm::Run(const SparseArgs& args, const Share& share, float* panel) const {
+void CsrForm::Run(const SparseArgs& args, const Share& share, int64_t /*range*/,
+                  float* panel) const {
   const CsrMatrix& weights = (*groups_)[static_cast<size_t>(share.group)];
   for (int64_t p = 0; p < args.pixels; p += tile_pixels_) Tile(args, p, weights, share, panel);
 }

@@ -5,6 +5,7 @@
 
 #include "kernels/base/constant.h"
 #include "kernels/base/strip_matrix.h"
+#include "kernels/conv/channel_ranges.h"
 #include "kernels/conv/csr_matrix.h"
 #include "kernels/conv/geometry.h"
 #include "kernels/conv/sparse.h"
@@ -22,8 +23,14 @@ struct Share {
 // block of pixels.
 class BcrForm {
  public:
-  // offsets: where each column of the weights begins.
-  BcrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets);
+  static constexpr bool kRanges = true;
+
+  // offsets: where each column of the weights begins; of a range, where there are several.
+  BcrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets,
+          const ChannelRanges& ranges);
+
+  // What its kernel works on together.
+  static int64_t TilePlaces();
 
   const char* kernel() const { return variant_.name; }
   int64_t tile_pixels() const { return variant_.tile_pixels; }
@@ -31,20 +38,28 @@ class BcrForm {
   int64_t kept(const Share& share) const;
   // Pixels whose kept columns fit a core's second-level cache, when they are read in place.
   int64_t block_pixels() const { return block_pixels_; }
-  int64_t panel_bytes() const { return 0; }
-  void Run(const SparseArgs& args, const Share& share, float* panel) const;
+  // Sums between ranges, of all rows: shares of one range may have other rows than those of
+  // another.
+  int64_t panel_bytes() const { return sums_bytes_; }
+  void Run(const SparseArgs& args, const Share& share, int64_t range, float* sums) const;
 
  private:
   const BcrVariant& variant_;
-  std::shared_ptr<const std::vector<StripMatrix>> groups_;
-  std::vector<std::vector<int32_t>> offsets_;  // per group: of what its strips keep
+  ChannelRanges ranges_;
+  int64_t sums_stride_;
+  int64_t sums_bytes_ = 0;
+  std::shared_ptr<const std::vector<StripMatrix>> groups_;  // [group][range]
+  std::vector<std::vector<int32_t>> offsets_;               // of what the strips of each keep
   int64_t kept_ = 0;
   int64_t block_pixels_;
 };
 
 class CsrForm {
  public:
-  CsrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets);
+  static constexpr bool kRanges = false;
+
+  CsrForm(const Constant& weights, const ConvShape& shape, const std::vector<int32_t>& offsets,
+          const ChannelRanges& ranges);
 
   const char* kernel() const { return variant_.name; }
   int64_t tile_pixels() const { return tile_pixels_; }
@@ -53,7 +68,7 @@ class CsrForm {
   int64_t block_pixels() const { return tile_pixels_; }
   // The panel, and the sums between ranges of columns.
   int64_t panel_bytes() const { return panel_bytes_ + sums_bytes_; }
-  void Run(const SparseArgs& args, const Share& share, float* panel) const;
+  void Run(const SparseArgs& args, const Share& share, int64_t range, float* panel) const;
 
  private:
   void Tile(const SparseArgs& args, int64_t pixel, const CsrMatrix& weights, const Share& share,

@@ -29,11 +29,16 @@ void conv_f32_bcr_ref(const BcrArgs& a) {
     for (int32_t r = 0; r < strip.rows; ++r) {
       const int32_t row = a.w.row_of[strip.first + r];
       for (int64_t p = 0; p < a.pixels; ++p) {
-        float sum = 0.0f;
+        const int64_t place = PlaceOf(p, a.columns, a.pitch);
+        float* const kept = a.sums + row * a.sums_stride + place;
+        float sum = a.first ? 0.0f : *kept;
         for (int32_t i = 0; i < strip.count; ++i) {
           const float w = a.w.values[strip.values + i * strip.rows + r];
-          const float* x = a.x + a.offsets[strip.columns + i];
-          sum = std::fma(w, x[PlaceOf(p, a.columns, a.pitch)], sum);
+          sum = std::fma(w, a.x[a.offsets[strip.columns + i] + place], sum);
+        }
+        if (!a.last) {
+          *kept = sum;
+          continue;
         }
         const int64_t at = row * a.y_stride + p;
         a.y[at] = Finish(a, sum, row, at);

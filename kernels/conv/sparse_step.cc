@@ -29,10 +29,10 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
   SparseConvStep(const StepSpec& spec, const ConvShape& shape)
       : shape_(shape),
         epilogue_(ReadEpilogue(spec.attrs)),
-        planes_(ReadsImage(shape) ? std::nullopt
-                                  : std::make_optional<DensePlanes>(shape, kVectorMax)),
+        ranges_{shape.group_in()},
+        planes_(MakePlanes(*spec.constants[1])),
         offsets_(planes_ ? planes_->offsets() : ImageOffsets(shape)),
-        form_(*spec.constants[1], shape, offsets_),
+        form_(*spec.constants[1], shape, offsets_, ranges_),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {}
 
@@ -48,7 +48,7 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
   }
 
   int64_t copied_bytes() const override {
-    return items() * Blocks(shape_.out_pixels()) * plane_bytes();
+    return items() * Blocks(shape_.out_pixels()) * ranges_.count * plane_bytes();
   }
 
   std::vector<int64_t> products(int threads) const override {
@@ -69,6 +69,16 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
   }
 
  private:
+  // The planes of a range of channels, if pixels are not read in place. Sets the ranges.
+  std::optional<DensePlanes> MakePlanes(const Constant& weights) {
+    if (ReadsImage(shape_)) return std::nullopt;
+    DensePlanes planes(shape_, kVectorMax);
+    if constexpr (Form::kRanges) {
+      ranges_ = ChannelRanges::Choose(weights, shape_, Form::TilePlaces(), planes);
+    }
+    return planes;
+  }
+
   // An item is a slice of a group of an image.
   int64_t items() const { return shape_.batch * shape_.groups * shape_.out_d; }
   int64_t pixels() const { return items() * shape_.out_pixels(); }
@@ -120,8 +130,11 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
         const Pixels range{first + BlockAt(count, i, blocks),
                            first + BlockAt(count, i + 1, blocks)};
         float* planes = Planes(context, part, parts);
-        Fill(context, item, range, 0, shape_.group_slices(), planes);
-        form_.Run(Args(context, item, range, planes), {Group(item), 0, 1}, Panel(context, part));
+        const SparseArgs args = Args(context, item, range, planes);
+        for (int64_t r = 0; r < ranges_.count; ++r) {
+          Fill(context, item, range, {r * ranges_.channels, 0, Slices(r)}, planes);
+          form_.Run(args, {Group(item), 0, 1}, r, Panel(context, part));
+        }
       }
       at += count;
     }
@@ -133,16 +146,18 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
     float* planes = Planes(context, 0, parts);
     for (int64_t i = 0; i < blocks; ++i) {
       const Pixels range{BlockAt(size, i, blocks), BlockAt(size, i + 1, blocks)};
-      if (planes_) {
-        ParallelFor(context.team, shape_.group_slices(), shape_.group_slices() / parts,
-                    [&](int64_t begin, int64_t end, int) {
-                      Fill(context, item, range, begin, end, planes);
-                    });
-      }
       const SparseArgs args = Args(context, item, range, planes);
-      context.team.Run(parts, [&](int part) {
-        form_.Run(args, {Group(item), part, parts}, Panel(context, part));
-      });
+      for (int64_t r = 0; r < ranges_.count; ++r) {
+        if (planes_) {
+          ParallelFor(context.team, Slices(r), Slices(r) / parts,
+                      [&](int64_t begin, int64_t end, int) {
+                        Fill(context, item, range, {r * ranges_.channels, begin, end}, planes);
+                      });
+        }
+        context.team.Run(parts, [&](int part) {
+          form_.Run(args, {Group(item), part, parts}, r, Panel(context, Form::kRanges ? 0 : part));
+        });
+      }
     }
   }
 
@@ -161,12 +176,23 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
     return std::max<int64_t>(1, (count + (planes_ ? most - 1 : most / 2)) / most);
   }
 
-  // Fills the planes of input slices [begin, end), if there are any.
-  void Fill(const StepContext& context, int64_t item, Pixels range, int64_t begin, int64_t end,
+  // Input slices that range r of the channels has.
+  int64_t Slices(int64_t r) const {
+    return std::min(ranges_.channels, shape_.group_in() - r * ranges_.channels) * shape_.kernel_d;
+  }
+
+  // Input slices [begin, end) of the channels from `channel` on.
+  struct Source {
+    int64_t channel, begin, end;
+  };
+
+  // Fills their planes, if there are any.
+  void Fill(const StepContext& context, int64_t item, Pixels range, const Source& source,
             float* planes) const {
     if (!planes_) return;
-    planes_->FillRows(Slice(item), {range.begin / shape_.out_w, range.end / shape_.out_w}, begin,
-                      end, Image(context, item), planes);
+    planes_->FillRows(Slice(item), {range.begin / shape_.out_w, range.end / shape_.out_w},
+                      source.begin, source.end,
+                      Image(context, item) + source.channel * shape_.in_volume(), planes);
   }
 
   int64_t Group(int64_t item) const { return item / shape_.out_d % shape_.groups; }
@@ -201,6 +227,7 @@ class SparseConvStep final : public Step, public CopiesInput, public SharesWork 
 
   ConvShape shape_;
   Epilogue epilogue_;
+  ChannelRanges ranges_;
   std::optional<DensePlanes> planes_;
   std::vector<int32_t> offsets_;  // where the weights' columns begin
   Form form_;

@@ -56,13 +56,48 @@ struct Case {
     std::vector<int32_t> of_kept;
     for (const int32_t k : matrix.columns()) of_kept.push_back(offsets[static_cast<size_t>(k)]);
     of_kept.resize(of_kept.size() + kColumnsAhead, 0);
-    BcrArgs bcr{args, matrix.view(), of_kept.data(), 0, matrix.view().strip_count};
+    BcrArgs bcr{args, matrix.view(), of_kept.data(), 0, matrix.view().strip_count, nullptr, 0,
+                true, true};
     bcr.y = result.data();
     if (over_residual && args.residual != nullptr) {
       result.assign(residual.get(), residual.get() + result.size());
       bcr.residual = result.data();
     }
     variant.fn(bcr);
+    return result;
+  }
+
+  // A range of the columns after the other.
+  std::vector<float> RunBcrInRanges(const BcrVariant& variant, int64_t range_columns) {
+    std::vector<float> result = y;
+    const int64_t places = (pixels - 1) / image_columns * pitch + pixels;
+    const int64_t stride = (places + 15) / 16 * 16;
+    Buffer sums(rows * stride * int64_t{sizeof(float)});
+    for (int64_t begin = 0; begin < columns; begin += range_columns) {
+      const int64_t count = std::min(range_columns, columns - begin);
+      std::vector<float> part;
+      for (int64_t m = 0; m < rows; ++m) {
+        const float* row = w.get() + m * columns + begin;
+        part.insert(part.end(), row, row + count);
+      }
+      const StripMatrix matrix(Layout::kBcr, variant.strip_rows, RowOrder::kGrouped, rows, count,
+                               part.data());
+      std::vector<int32_t> of_kept;
+      for (const int32_t k : matrix.columns())
+        of_kept.push_back(offsets[static_cast<size_t>(begin + k)]);
+      of_kept.resize(of_kept.size() + kColumnsAhead, 0);
+      BcrArgs bcr{args,
+                  matrix.view(),
+                  of_kept.data(),
+                  0,
+                  matrix.view().strip_count,
+                  sums.as<float>(),
+                  stride,
+                  begin == 0,
+                  begin + count == columns};
+      bcr.y = result.data();
+      variant.fn(bcr);
+    }
     return result;
   }
 
@@ -112,6 +147,19 @@ void TestBcr() {
                 variant.name);
         }
       }
+    }
+  }
+}
+
+void TestBcrRanges() {
+  for (const BcrVariant& variant : BcrVariants()) {
+    if ((variant.needs & ~HostIsa()) != 0) continue;
+    for (const int64_t pixels : kPixels) {
+      Case c(pixels);
+      if (pixels == 0 || c.columns == 0) continue;
+      const std::vector<float> expected = c.RunBcr(BcrVariants().back(), 1);
+      CHECK(Same(c.RunBcrInRanges(variant, RandomInt(1, 30)), expected), "%s, %lld pixels",
+            variant.name, static_cast<long long>(pixels));
     }
   }
 }
@@ -175,6 +223,7 @@ void TestBalance() {
 int main() {
   using namespace coexec::kernels;
   for (int round = 0; round < 3; ++round) TestBcr();
+  for (int round = 0; round < 5; ++round) TestBcrRanges();
   for (int round = 0; round < 5; ++round) TestCsr();
   TestLayoutsAgree();
   TestBalance();
