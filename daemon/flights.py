@@ -6,7 +6,9 @@ its inputs: when the engine dies it is handed to the next one, and its client se
 A request may itself be what kills the engine. When the engine dies by its own fault, every
 target that had a request in flight gets a strike; one with STRIKES_SUSPECT strikes inside the
 window is a suspect, and its requests run with no other beside them. If the engine dies then too,
-that target is to blame and nobody else. Deaths from outside (`kill -9`) blame nobody.
+that target is to blame and nobody else. An engine that hangs at a step says whose step that is:
+then nobody else gets a strike, and the second time it is to blame. Deaths from outside (`kill -9`)
+blame nobody.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +34,8 @@ LOSSES_SUSPECT = 16
 _RING_RETRY_S = 0.001
 # The engine ends a request itself when its deadline passes. One that is this late with it hangs.
 _OVERDUE_US = 1_000_000
+_HUNG = "hung twice at a step of this model"
+_DIED = "died {} times while it computed this model, the last time with no other request beside it"
 
 
 class Target(Protocol):
@@ -68,6 +72,14 @@ class Flight:
     priority: int
     reply: asyncio.Future[Reply]
     losses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Whose step it was that never ended, and for how long it had run."""
+
+    targets: frozenset[Target]
+    for_us: int
 
 
 @dataclass(slots=True)
@@ -142,23 +154,37 @@ class Flights:
         self._engine_is_up = True
         self._advance()
 
-    def engine_died(self, by_fault: bool, how: str) -> None:
-        """by_fault: the engine died of something it did. how: in words."""
+    def engine_died(self, by_fault: bool, how: str, stuck: Stuck | None = None) -> None:
+        """by_fault: the engine died of something it did. how: in words. stuck: it was killed
+        since it hung at a step."""
         self._engine_is_up = False
         with contextlib.suppress(ChannelCorruptError):
             self.on_readable()  # what it had answered before it died
         lost, alone = list(self._flying.values()), self._alone
         self._flying.clear()
         self._alone = None
-        if by_fault:
-            self._strike({flight.target for flight in lost})
+        guilty: dict[Target, str] = {}  # and what it did
+        if by_fault and stuck is not None:
+            guilty = {target: _HUNG for target in stuck.targets if self._is_struck(target)}
+            # Such a hang shows only after so long: the next one must still find this one's strikes.
+            for _ in range(STRIKES_SUSPECT):
+                self._strike(stuck.targets, now_us() + stuck.for_us)
+        elif by_fault:
+            self._strike({flight.target for flight in lost}, now_us())
         for flight in reversed(lost):
             flight.losses += 1
-            if flight is alone and (by_fault or flight.losses >= 2 * LOSSES_SUSPECT):
-                self._give_up(flight, how)
+            blamed = (by_fault and stuck is None) or flight.losses >= 2 * LOSSES_SUSPECT
+            if flight is alone and blamed:
+                deaths = max(len(self._strikes.get(flight.target, ())), flight.losses)
+                guilty[flight.target] = _DIED.format(deaths)
+            if flight.target in guilty:
+                _fail(flight, unavailable(_aside(guilty[flight.target], how)))
             if not flight.reply.done():
                 self._waiting.appendleft(flight)
                 self.counters.resubmitted += 1
+        for target, what in guilty.items():
+            self.counters.blamed += 1
+            target.blame(_aside(what, how))
 
     @property
     def oldest(self) -> int:
@@ -186,31 +212,21 @@ class Flights:
         """target is gone."""
         self._strikes.pop(target, None)
 
-    def _strike(self, targets: set[Target]) -> None:
-        now = now_us()
+    def _strike(self, targets: Collection[Target], time_us: int) -> None:
+        since = now_us() - STRIKE_WINDOW_US
         for target in targets:
-            recent = [t for t in self._strikes.get(target, ()) if now - t < STRIKE_WINDOW_US]
-            self._strikes[target] = [*recent, now]
+            recent = [before_us for before_us in self._strikes.get(target, ()) if before_us > since]
+            self._strikes[target] = [*recent, time_us]
+
+    def _is_struck(self, target: Target) -> bool:
+        since = now_us() - STRIKE_WINDOW_US
+        strikes = self._strikes.get(target, ())
+        return sum(time_us > since for time_us in strikes) >= STRIKES_SUSPECT
 
     def _is_suspect(self, flight: Flight) -> bool:
         if flight.losses >= LOSSES_SUSPECT:
             return True
-        if not self._strikes:
-            return False
-        since = now_us() - STRIKE_WINDOW_US
-        strikes = self._strikes.get(flight.target, ())
-        return sum(time_us > since for time_us in strikes) >= STRIKES_SUSPECT
-
-    def _give_up(self, flight: Flight, how: str) -> None:
-        self.counters.blamed += 1
-        strikes = len(self._strikes.get(flight.target, ()))
-        reason = (
-            f"put aside: the engine died {max(strikes, flight.losses)} times while it computed "
-            f"this model, the last time with no other request beside it ({how}); load the model "
-            "again to try once more"
-        )
-        _fail(flight, unavailable(reason))
-        flight.target.blame(reason)
+        return bool(self._strikes) and self._is_struck(flight.target)
 
     def hold_for_a_turn(self) -> None:
         """Hand nothing over before the tasks that are ready now have run once: what they start
@@ -268,6 +284,10 @@ class Flights:
                 self._channel.cancel(flight.request_id)
         elif flight in self._waiting:
             self._waiting.remove(flight)
+
+
+def _aside(what: str, how: str) -> str:
+    return f"put aside: the engine {what} ({how}); load the model again to try once more"
 
 
 def _expired(how: str) -> RequestError:

@@ -8,7 +8,7 @@ engine run either, and neither does one that was suspended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coexec.protos import engine_pb2
@@ -38,10 +38,28 @@ class HangLimits:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one look at the engine saw. progress: None when it has not answered since the look
-    before. oldest: the request that is in the engine for the longest time, 0 for none."""
+    before. oldest: the request that is in the engine for the longest time, 0 for none. floors_us:
+    by lane, where the models that it computes for have limits of their own; 0: it never hangs."""
 
     progress: engine_pb2.EngineProgress | None
     oldest: int = 0
+    floors_us: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """why: in words. programs: those whose requests asked for the step that never ends, and for
+    how long it has run; None where it is no step that hangs."""
+
+    why: str
+    programs: Sequence[int] | None = None
+    for_us: int = 0
+
+
+def longest(floors_us: Iterable[int]) -> int:
+    """The floor for what is computed for several models: the most patient's."""
+    floors = list(floors_us)
+    return 0 if 0 in floors else max(floors)
 
 
 @dataclass(slots=True)
@@ -69,8 +87,8 @@ class HangWatch:
     _lanes: dict[str, _Standstill] = field(default_factory=dict)
     _idle: _Standstill = field(default_factory=_Standstill)
 
-    def look(self, now_us: int, seen: Seen) -> str | None:
-        """What hangs, in words; None when nothing does. now_us: monotonic."""
+    def look(self, now_us: int, seen: Seen) -> Hang | None:
+        """What hangs; None when nothing does. now_us: monotonic."""
         passed_us = now_us - self.last_look_us
         self.last_look_us = now_us
         self._watched_us += min(passed_us, 2 * self.limits.look_us)
@@ -79,31 +97,35 @@ class HangWatch:
         if seen.progress is None:
             return self._silent()
         self._answered_us, self._has_answered = self._watched_us, True
-        return self._stuck_step(seen.progress.lanes) or self._forgotten(seen.progress, seen.oldest)
+        stuck = self._stuck_step(seen.progress.lanes, seen.floors_us)
+        return stuck or self._forgotten(seen.progress, seen.oldest)
 
-    def _silent(self) -> str | None:
+    def _silent(self) -> Hang | None:
         floors = 1 if self._has_answered else _FIRST_ANSWER_FLOORS
         silent_us = self._watched_us - self._answered_us
         if silent_us <= floors * self.limits.floor_us:
             return None
-        return f"it has not answered for {silent_us / 1e6:.1f} s"
+        return Hang(f"it has not answered for {silent_us / 1e6:.1f} s")
 
-    def _stuck_step(self, lanes: Sequence[engine_pb2.LaneProgress]) -> str | None:
+    def _stuck_step(
+        self, lanes: Sequence[engine_pb2.LaneProgress], floors_us: Mapping[str, int]
+    ) -> Hang | None:
         self._lanes = {at.lane: self._lanes.get(at.lane, _Standstill()) for at in lanes}
         for at in lanes:
             age_us = self._lanes[at.lane].age_us((at.job, at.step_number), self._watched_us)
-            limit_us = max(self.limits.floor_us, self.limits.times_expected * at.expected_us)
-            if age_us > limit_us:
-                return (
+            floor_us = floors_us.get(at.lane, self.limits.floor_us)
+            if floor_us and age_us > max(floor_us, self.limits.times_expected * at.expected_us):
+                why = (
                     f"{at.step} of model '{at.model}' has run for {age_us / 1e6:.1f} s and takes "
                     f"{at.expected_us / 1e3:.3g} ms by measure"
                 )
+                return Hang(why, tuple(at.programs), age_us)
         return None
 
-    def _forgotten(self, progress: engine_pb2.EngineProgress, oldest: int) -> str | None:
+    def _forgotten(self, progress: engine_pb2.EngineProgress, oldest: int) -> Hang | None:
         """A request that waits while every lane is free: a free lane takes whatever there is."""
         waits = oldest if oldest and not progress.lanes else None
         age_us = self._idle.age_us((waits, progress.steps_run), self._watched_us)
         if waits is None or age_us <= self.limits.floor_us:
             return None
-        return f"a request has waited in it for {age_us / 1e6:.1f} s while no lane computed"
+        return Hang(f"a request has waited in it for {age_us / 1e6:.1f} s while no lane computed")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from coexec.daemon.flights import Flights, now_us
-from coexec.daemon.hangs import HangLimits, HangWatch, Seen
+from coexec.daemon.hangs import Hang, HangLimits, HangWatch, Seen
 from coexec.protos import engine_pb2
 from coexec.scheduler.engine.client import EngineProcess
 
 
-async def watch(engine: EngineProcess, limits: HangLimits, flights: Flights) -> str:
-    """What hangs, in words, once something does. Answers meanwhile the requests whose deadline
-    passes without the engine's saying so. Raises EngineGoneError when the engine has ended."""
+async def watch(
+    engine: EngineProcess,
+    limits: HangLimits,
+    flights: Flights,
+    floor_us: Callable[[Sequence[int]], int],
+) -> Hang:
+    """What hangs, once something does. Answers meanwhile the requests whose deadline passes
+    without the engine's saying so. floor_us: of what is computed for these programs. Raises
+    EngineGoneError when the engine has ended."""
     hangs = HangWatch(limits, now_us())
     asking = _ask(engine)
     try:
@@ -23,8 +30,10 @@ async def watch(engine: EngineProcess, limits: HangLimits, flights: Flights) -> 
             if asking.done():
                 progress = asking.result()
                 asking = _ask(engine)
-            if why := hangs.look(now_us(), Seen(progress, flights.oldest)):
-                return why
+            lanes = progress.lanes if progress is not None else ()
+            floors_us = {at.lane: floor_us(at.programs) for at in lanes}
+            if hang := hangs.look(now_us(), Seen(progress, flights.oldest, floors_us)):
+                return hang
     finally:
         asking.cancel()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,8 +15,8 @@ import structlog
 
 from coexec.daemon.deaths import Death, death_by_hanging, judge, out_of_memory_kills
 from coexec.daemon.errors import unavailable
-from coexec.daemon.flights import Flights, Target
-from coexec.daemon.hangs import HangLimits
+from coexec.daemon.flights import Flights, Stuck, Target
+from coexec.daemon.hangs import Hang, HangLimits, longest
 from coexec.daemon.heartbeat import watch
 from coexec.protos import engine_pb2
 from coexec.scheduler._core import Channel, ChannelCorruptError
@@ -38,7 +38,8 @@ _log = structlog.get_logger("engine")
 
 @dataclass(slots=True, eq=False)
 class Program:
-    """A compiled model for concrete shapes, in the engine under program_id."""
+    """A compiled model for concrete shapes, in the engine under program_id. hang_us: how long a
+    step of its may run; 0: for ever; None: as long as any model's."""
 
     program_id: int
     path: Path
@@ -47,6 +48,7 @@ class Program:
     version: str
     objective_us: int
     queue_len_max: int
+    hang_us: int | None = None
     load_faults: int = 0
 
 
@@ -71,6 +73,7 @@ class Supervisor:
     _lives_that_served: int = 0
     _engine: EngineProcess | None = None  # it has every program
     _hung: Death | None = None  # this life's, when it was killed for hanging
+    _stuck: Stuck | None = None  # and at whose step
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _loading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _undoing: set[asyncio.Task[None]] = field(default_factory=set)
@@ -182,7 +185,7 @@ class Supervisor:
             return False
         loop = asyncio.get_running_loop()
         loop.add_reader(self.channel.fileno(), self._on_readable, engine)
-        self._hung = None
+        self._hung = self._stuck = None
         watching = asyncio.create_task(self._watch(engine))
         try:
             await self._serve_with(engine, expiring)
@@ -197,7 +200,7 @@ class Supervisor:
         death = self._hung or judge(code, out_of_memory_kills() > ooms)
         _log.warning("engine died", pid=engine.pid, how=death.how, in_flight=len(self.flights))
         self.counters.faults += death.by_fault
-        self.flights.engine_died(death.by_fault, death.how)
+        self.flights.engine_died(death.by_fault, death.how, self._stuck)
         self.channel.reset()
         return True
 
@@ -216,17 +219,30 @@ class Supervisor:
     async def _watch(self, engine: EngineProcess) -> None:
         """Kills the engine when it hangs."""
         try:
-            why = await watch(engine, self.hang_limits, self.flights)
+            hang = await watch(engine, self.hang_limits, self.flights, self._floor_us)
         except EngineGoneError:
             return
         except Exception as error:  # ours: nobody watches this engine any more
             _log.error("watching the engine failed; it is replaced", exc_info=error)
             engine.kill()
             return
-        self._hung = death_by_hanging(engine.pid, why)
+        self._hung = death_by_hanging(engine.pid, hang.why)
+        self._stuck = self._whose(hang)
         self.counters.hangs += 1
         _log.error("engine hangs; it is killed", pid=engine.pid, why=self._hung.how)
         engine.kill()
+
+    def _floor_us(self, programs: Sequence[int]) -> int:
+        """How long a step may run that was asked for by requests for these programs."""
+        default_us = self.hang_limits.floor_us
+        own_us = [self._programs[i].hang_us for i in programs if i in self._programs]
+        return longest(default_us if us is None else us for us in own_us or [None])
+
+    def _whose(self, hang: Hang) -> Stuck | None:
+        if hang.programs is None:
+            return None
+        programs = [self._programs[i] for i in hang.programs if i in self._programs]
+        return Stuck(frozenset(program.target for program in programs), hang.for_us)
 
     def _on_readable(self, engine: EngineProcess) -> None:
         try:

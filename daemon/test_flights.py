@@ -6,7 +6,7 @@ import pytest
 
 from coexec.daemon import flights as module
 from coexec.daemon.errors import RequestError
-from coexec.daemon.flights import LOSSES_SUSPECT, Flights, now_us
+from coexec.daemon.flights import LOSSES_SUSPECT, Flights, Stuck, now_us
 from coexec.scheduler._core import ChannelCorruptError, RingFullError
 
 
@@ -147,6 +147,37 @@ async def test_a_guilty_request_whose_caller_left_is_blamed_too() -> None:
         world.crash()
         world.restart()
     assert bad.blamed
+
+
+async def test_a_step_that_hangs_says_who_is_guilty() -> None:
+    world, good, bad = World(), FakeTarget("good"), FakeTarget("bad")
+    stuck = Stuck(frozenset([bad]), for_us=10**9)  # it shows only long after strikes are forgiven
+    innocent, guilty = world.start(good, 1), world.start(bad, 2)
+    world.channel.take()
+    world.flights.engine_died(True, "it hung: conv", stuck)
+    assert world.restart() == [1]  # the bad one is a suspect already, and waits for the others
+    world.answer(1)
+    assert (await innocent).request_id == 1
+    assert world.channel.take() == [(2, 2)]
+    world.flights.engine_died(True, "it hung: conv", stuck)
+    with pytest.raises(RequestError, match=r"hung twice at a step .*\(it hung: conv\)"):
+        await guilty
+    assert len(bad.blamed) == 1
+    assert not good.blamed
+    assert world.flights.counters.blamed == 1
+
+
+async def test_a_step_that_hangs_without_a_caller_is_blamed_too() -> None:
+    world, good, bad = World(), FakeTarget("good"), FakeTarget("bad")
+    stuck = Stuck(frozenset([bad]), for_us=10**9)
+    for _ in range(2):
+        other = world.start(good)
+        world.flights.engine_died(True, "it hung: conv", stuck)
+        world.restart()
+    assert len(bad.blamed) == 1
+    assert not good.blamed
+    world.answer(1, 2)
+    await other
 
 
 async def test_strikes_are_forgiven_with_time(monkeypatch: Any) -> None:

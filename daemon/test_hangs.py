@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from coexec.daemon.hangs import HangLimits, HangWatch, Seen
+from coexec.daemon.hangs import Hang, HangLimits, HangWatch, Seen, longest
 from coexec.protos import engine_pb2
 
 LIMITS = HangLimits(floor_us=10_000_000, times_expected=100)
@@ -10,11 +10,15 @@ S = 1_000_000
 Look = Callable[[float], Seen]  # what is seen, by the seconds passed
 
 
-def _at(job: int, step: int, expected_us: float = 50.0, lane: str = "cpu0") -> Seen:
+def _at(
+    job: int, step: int, expected_us: float = 50.0, lane: str = "cpu0", floor_s: int | None = None
+) -> Seen:
     at = engine_pb2.LaneProgress(
         lane=lane, model="net", step="conv", job=job, step_number=step, expected_us=expected_us
     )
-    return Seen(engine_pb2.EngineProgress(lanes=[at]), 1)
+    at.programs.append(3)
+    floors_us = {} if floor_s is None else {lane: floor_s * S}
+    return Seen(engine_pb2.EngineProgress(lanes=[at]), 1, floors_us)
 
 
 def _idle(oldest: int = 0, steps_run: int = 0) -> Seen:
@@ -25,12 +29,19 @@ def _hangs_after(
     look: Look, limits: HangLimits = LIMITS, period_us: int = 0, until_s: float = 2000
 ) -> tuple[float, str]:
     """The seconds after which the watch says that something hangs, and what it says."""
+    after_s, hang = _hang_after(look, limits, period_us, until_s)
+    return after_s, hang.why
+
+
+def _hang_after(
+    look: Look, limits: HangLimits = LIMITS, period_us: int = 0, until_s: float = 2000
+) -> tuple[float, Hang]:
     watch, now_us = HangWatch(limits, 7), 7
     while now_us < until_s * S:
         now_us += period_us or limits.look_us
-        if why := watch.look(now_us, look(now_us / S)):
-            return now_us / S, why
-    return 0.0, ""
+        if hang := watch.look(now_us, look(now_us / S)):
+            return now_us / S, hang
+    return 0.0, Hang("")
 
 
 def test_silence() -> None:
@@ -59,6 +70,24 @@ def test_a_step_that_never_ends() -> None:
 def test_a_long_step_has_a_hundred_times_what_it_takes() -> None:
     after_s, _ = _hangs_after(lambda _: _at(1, 0, expected_us=0.5 * S))
     assert 50 < after_s < 53
+
+
+def test_a_stuck_step_names_the_programs_it_was_for() -> None:
+    _, hang = _hang_after(lambda _: _at(1, 0))
+    assert hang.programs == (3,)
+    assert 10 * S < hang.for_us < 12 * S
+    assert _hang_after(lambda _: Seen(None))[1].programs is None
+
+
+def test_a_limit_of_the_models_own() -> None:
+    after_s, _ = _hangs_after(lambda _: _at(1, 0, floor_s=100))
+    assert 100 < after_s < 103
+    after_s, _ = _hangs_after(lambda _: _at(1, 0, floor_s=3))
+    assert 3 < after_s < 6
+    assert _hangs_after(lambda _: _at(1, 0, floor_s=0)) == (0.0, "")
+    # Of two that share a step the more patient counts.
+    assert longest([10, 30]) == 30
+    assert longest([10, 0, 30]) == 0
 
 
 def test_lanes_that_get_on_never_hang() -> None:

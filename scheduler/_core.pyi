@@ -253,6 +253,9 @@ class LaneProgress:
     def step(self) -> int: ...
     @property
     def expected_us(self) -> float: ...
+    @property
+    def programs(self) -> list[int]:
+        """Whose requests have asked for the job."""
 
 @final
 class SegmentStats:

@@ -19,7 +19,7 @@ from coexec.protos import model_config_pb2 as config_pb
 _CONFIG_BYTES_MAX = 1 << 20
 _DIGITS_MAX = 18  # the engine counts in 64 bits
 COMPILE_OPTIONS = ("prune", "tune")
-_PARAMETERS = (*COMPILE_OPTIONS, "objective_us")
+_PARAMETERS = (*COMPILE_OPTIONS, "objective_us", "hang_seconds")
 
 T = TypeVar("T", config_pb.ModelInput, config_pb.ModelOutput)
 
@@ -32,6 +32,7 @@ class ServingOptions:
     objective_us: int = 0  # 0: none
     queue_len_max: int = 0  # 0: the engine's default
     timeout_us: int = 0  # for requests that bring none; 0: none
+    hang_us: int | None = None  # how long a step may run; 0: for ever; None: the daemon's limit
 
 
 def read_config_file(name: str, folder: Path) -> config_pb.ModelConfig | None:
@@ -91,17 +92,20 @@ def compile_options(config: config_pb.ModelConfig | None) -> dict[str, str]:
 
 def serving_options(name: str, config: config_pb.ModelConfig) -> ServingOptions:
     policy = config.dynamic_batching.default_queue_policy
+    hang_seconds = _whole(name, config, "hang_seconds")
     return ServingOptions(
         max_batch=config.max_batch_size,
-        objective_us=_whole(name, config, "objective_us"),
+        objective_us=_whole(name, config, "objective_us") or 0,
         queue_len_max=policy.max_queue_size,
         timeout_us=policy.default_timeout_microseconds,
+        hang_us=None if hang_seconds is None else hang_seconds * 1_000_000,
     )
 
 
-def _whole(name: str, config: config_pb.ModelConfig, key: str) -> int:
+def _whole(name: str, config: config_pb.ModelConfig, key: str) -> int | None:
+    """A parameter that is a whole number; None without it. Raises RequestError."""
     if key not in config.parameters:
-        return 0
+        return None
     text = config.parameters[key].string_value
     if not text.isdecimal() or len(text) > _DIGITS_MAX:
         raise invalid(

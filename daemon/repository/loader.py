@@ -176,6 +176,7 @@ def _program(path: Path, version: ModelVersion) -> Program:
         version=version.version_text,
         objective_us=options.objective_us,
         queue_len_max=options.queue_len_max,
+        hang_us=options.hang_us,
     )
 
 

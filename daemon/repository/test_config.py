@@ -39,7 +39,8 @@ def test_overlaid() -> None:
     given = _config(
         '{"name": "m", "maxBatchSize": 8, "dynamicBatching": {"defaultQueuePolicy": '
         '{"maxQueueSize": 5, "defaultTimeoutMicroseconds": 9}}, "parameters": {"objective_us": '
-        '{"stringValue": "70"}, "prune": {"stringValue": "bcr=0.9"}, "mine": {}}, '
+        '{"stringValue": "70"}, "prune": {"stringValue": "bcr=0.9"}, '
+        '"hang_seconds": {"stringValue": "0"}, "mine": {}}, '
         '"output": [{"name": "y", "labelFilename": "l.txt"}]}'
     )
     signature = Signature(SIGNATURE.inputs[:1], SIGNATURE.outputs)
@@ -49,7 +50,8 @@ def test_overlaid() -> None:
     assert config.output[0].label_filename == "l.txt"
     options = serving_options("m", config)
     assert (options.max_batch, options.objective_us) == (8, 70)
-    assert (options.queue_len_max, options.timeout_us) == (5, 9)
+    assert (options.queue_len_max, options.timeout_us, options.hang_us) == (5, 9, 0)
+    assert serving_options("m", _config("{}")).hang_us is None
     assert compile_options(given) == {"prune": "bcr=0.9"}
     assert compile_options(None) == {}
 

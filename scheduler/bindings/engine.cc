@@ -110,7 +110,8 @@ void BindStatistics(nb::module_& m) {
       .def_prop_ro("name", [](const LaneProgress& p) { return p.names->steps[p.step]; })
       .def_ro("job", &LaneProgress::job)
       .def_ro("step", &LaneProgress::step)
-      .def_ro("expected_us", &LaneProgress::expected_us);
+      .def_ro("expected_us", &LaneProgress::expected_us)
+      .def_ro("programs", &LaneProgress::programs);
   nb::class_<LaneSpan>(m, "LaneSpan")
       .def_ro("lane", &LaneSpan::lane)
       .def_prop_ro("start_us", [](const LaneSpan& s) { return s.span.start_us; })

@@ -104,7 +104,8 @@ std::vector<LaneProgress> Engine::progress() {
     if (!job || job->segment->steps() == 0) continue;
     const QueuedSegment& segment = *job->segment;
     const size_t step = std::min(job->step.load(), segment.steps() - 1);  // it may be past the last
-    progress.push_back({lane->name, segment.names, job->id, step, segment.step_costs[step].us()});
+    progress.push_back(
+        {lane->name, segment.names, job->id, step, segment.step_costs[step].us(), job->programs});
   }
   return progress;
 }

@@ -45,6 +45,7 @@ struct LaneProgress {
   uint64_t job;
   size_t step;
   double expected_us;
+  std::vector<uint32_t> programs;  // whose requests have asked for the job
 };
 
 struct LaneSpan {

@@ -42,7 +42,8 @@ struct Job {
   std::vector<ValuePtr> inputs;  // dropped when done
   State state = State::kReady;
   std::vector<Waiter> waiters;
-  JobView view;  // as of the last change
+  std::vector<uint32_t> programs;  // whose requests have asked for it, also those that left
+  JobView view;                    // as of the last change
   int lane = -1;
   int64_t started_us = 0;         // when its lane took it
   int64_t first_started_us = 0;   // when the first lane took it

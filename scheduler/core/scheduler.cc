@@ -181,6 +181,7 @@ Failure Scheduler::StartJob(Request& request, int segment, int64_t now_us) {
   job->segment = use.segment;
   job->inputs = std::move(inputs);
   job->waiters.push_back({request.id, segment});
+  job->programs.push_back(request.program->id);
   if (options_.reuse) queue.jobs[key] = job;
   job->key = std::move(key);
   UpdateView(*job);
@@ -201,6 +202,10 @@ void Scheduler::Join(Request& request, int segment, const JobPtr& job, int64_t n
   if (job->state != Job::State::kReady) Started(request, now_us);
   if (job->state == Job::State::kDone) return;
   job->waiters.push_back({request.id, segment});
+  const uint32_t program = request.program->id;
+  if (std::find(job->programs.begin(), job->programs.end(), program) == job->programs.end()) {
+    job->programs.push_back(program);
+  }
   UpdateView(*job);
 }
 

@@ -122,6 +122,21 @@ void TestSharedJobRunsOnce() {
   CHECK(bench.replies[4].shared_jobs == 0);
 }
 
+void TestJobKnowsWhoHasAskedForIt() {
+  Bench bench;
+  const auto shared = Native("shared", 2, 10);
+  const auto first = Chain(1, {shared});
+  const auto second = Chain(2, {shared});
+  const ValuePtr input = NewValue();
+  bench.Submit(1, first, input, 0);
+  bench.Submit(2, second, input, 0);
+  bench.Submit(3, second, input, 0);
+  bench.scheduler.Cancel(1);
+  CHECK(bench.running[0]->programs == std::vector<uint32_t>({1, 2}));
+  bench.FinishNext(20);
+  CHECK(bench.replies.size() == 3);
+}
+
 void TestReuseCanBeOff() {
   Bench bench({.reuse = false});
   const auto program = Chain(1, {Native("a", 1, 10)});
@@ -289,6 +304,7 @@ int main() {
   using namespace coexec::scheduler;
   TestChainRunsInOrder();
   TestSharedJobRunsOnce();
+  TestJobKnowsWhoHasAskedForIt();
   TestReuseCanBeOff();
   TestWaiterLendsItsDeadline();
   TestCancelStopsWhatNobodyWants();

@@ -1,7 +1,11 @@
 """Snapshots of the engine as protobuf messages."""
 
 import resource
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import Message
 
 from coexec.protos import engine_pb2
 from coexec.scheduler import _core
@@ -20,33 +24,24 @@ def snapshot(manager: Manager) -> engine_pb2.EngineSnapshot:
         resident_bytes=_resident_bytes(),
     )
     for lane in engine.lane_stats():
-        message.lanes.add(
-            name=lane.name,
-            cores=lane.cores,
-            busy_us=lane.busy_us,
-            segments_run=lane.segments_run,
-            steps_run=lane.steps_run,
-        )
+        message.lanes.add(**_fields(engine_pb2.LaneStats, lane))
     for program in engine.program_stats():
-        stats = program.stats
-        message.programs.add(
-            program_id=program.id,
-            model=program.model,
-            version=program.version,
-            requests=stats.requests,
-            refused=stats.refused,
-            expired=stats.expired,
-            cancelled=stats.cancelled,
-            failed=stats.failed,
-            deadlines=stats.deadlines,
-            deadlines_missed=stats.deadlines_missed,
-            queue_len=stats.queue_len,
-            jobs_shared=stats.jobs_shared,
-            saved_us=stats.saved_us,
-            constant_bytes=manager.weights.program_bytes(program.id),
-            inputs=_inputs(manager, program.id),
-        )
+        own: dict[str, Any] = {
+            "program_id": program.id,
+            "model": program.model,
+            "version": program.version,
+            "constant_bytes": manager.weights.program_bytes(program.id),
+            "inputs": _inputs(manager, program.id),
+        }
+        message.programs.add(**own, **_fields(engine_pb2.ProgramStats, program.stats, own))
     return message
+
+
+def _fields(kind: type[Message], source: object, but: Collection[str] = ()) -> dict[str, Any]:
+    """What `source` has under the names of the fields of `kind`, except for `but`."""
+    return {
+        name: getattr(source, name) for name in kind.DESCRIPTOR.fields_by_name if name not in but
+    }
 
 
 def _inputs(manager: Manager, program_id: int) -> list[str]:
@@ -63,14 +58,8 @@ def progress(manager: Manager) -> engine_pb2.EngineProgress:
         steps_run=sum(lane.steps_run for lane in manager.engine.lane_stats())
     )
     for at in manager.engine.progress():
-        message.lanes.add(
-            lane=at.lane,
-            model=at.model,
-            step=at.name,
-            job=at.job,
-            step_number=at.step,
-            expected_us=at.expected_us,
-        )
+        own: dict[str, Any] = {"step": at.name, "step_number": at.step}
+        message.lanes.add(**own, **_fields(engine_pb2.LaneProgress, at, own))
     return message
 
 
@@ -124,15 +113,7 @@ def timeline(manager: Manager, window_us: int) -> engine_pb2.TimelineWindow:
     from_us = _core.now_us() - window_us if window_us else 0
     message = engine_pb2.TimelineWindow()
     for span in manager.engine.spans(from_us):
-        message.spans.add(
-            start_us=span.start_us,
-            duration_us=span.duration_us,
-            lane=span.lane,
-            name=span.name,
-            model=span.model,
-            request_id=span.request_id,
-            shared_by=span.shared_by,
-        )
+        message.spans.add(**_fields(engine_pb2.Span, span))
     return message
 
 

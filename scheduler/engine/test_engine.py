@@ -89,7 +89,7 @@ async def test_progress_says_which_step_a_lane_is_at(tmp_path: Path) -> None:
         seen: list[engine_pb2.LaneProgress] = []
         while not all(flight.done() for flight in flights):
             seen += (await daemon.engine.progress()).lanes
-        assert {(at.lane, at.model) for at in seen} == {("cpu0", "head1")}
+        assert {(at.lane, at.model, *at.programs) for at in seen} == {("cpu0", "head1", 1)}
         assert len({at.step for at in seen}) > 1
         assert all(at.step[:4] in ("gemm", "relu") and at.expected_us > 0 for at in seen)
         assert (await daemon.engine.progress()).steps_run == 20 * 7
