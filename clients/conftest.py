@@ -2,10 +2,12 @@
 
 # ruff: noqa: N802 (gRPC names the methods)
 
+import os
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import grpc
 import numpy as np
@@ -27,7 +29,7 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
     """Models that double: y = 2x. It maps regions as a daemon does and counts calls."""
 
     def __init__(self) -> None:
-        self.regions: dict[str, Path] = {}
+        self.regions: dict[str, BinaryIO] = {}  # open, as their names may go
         self.regions_seen: set[str] = set()
         self.calls: list[str] = []
         self.requests: list[Any] = []
@@ -35,6 +37,9 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
         self.lose_regions = False  # as one that was started again
         self.fail_with: tuple[grpc.StatusCode, str] | None = None
         self.output_shape = [LARGE]
+        self.hold = threading.Event()  # while it is clear, no inference is answered
+        self.hold.set()
+        self.arrived = threading.Semaphore(0)  # inferences
         self.ready_after = 0  # questions
         self.states: dict[str, list[str]] = {}  # of a model, by turns; the last stays
 
@@ -96,33 +101,33 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
         self.calls.append("register")
         if not self.grants_regions:
             context.abort(grpc.StatusCode.INTERNAL, "Unable to open shared memory region")
-        self.regions[request.name] = Path("/dev/shm") / request.key.removeprefix("/")
+        path = Path("/dev/shm") / request.key.removeprefix("/")
+        self.regions[request.name] = path.open("r+b", buffering=0)
         self.regions_seen.add(request.name)
-        assert self.regions[request.name].stat().st_mode & 0o777 == 0o600
-        assert self.regions[request.name].stat().st_size == request.byte_size
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.stat().st_size == request.byte_size
         return inference_pb2.SystemSharedMemoryRegisterResponse()
 
     def SystemSharedMemoryUnregister(self, request: Any, _context: Any) -> Any:
         self.calls.append("unregister")
-        del self.regions[request.name]
+        self.regions.pop(request.name).close()
         return inference_pb2.SystemSharedMemoryUnregisterResponse()
 
-    def _slot(self, parameters: Any) -> tuple[Path, int, int] | None:
+    def _slot(self, parameters: Any) -> tuple[int, int, int] | None:
         if "shared_memory_region" not in parameters:
             return None
         name = parameters["shared_memory_region"].string_param
         if self.lose_regions or name not in self.regions:
             raise LookupError(f"Unable to find shared memory region: '{name}'")
         offset = parameters["shared_memory_offset"].int64_param
-        return self.regions[name], offset, parameters["shared_memory_byte_size"].int64_param
+        size = parameters["shared_memory_byte_size"].int64_param
+        return self.regions[name].fileno(), offset, size
 
     def _answer(self, model: str, version: str, request: Any, wanted: Any) -> Any:
         raw = iter(request.raw_input_contents)
         (tensor,) = request.inputs
         if (slot := self._slot(tensor.parameters)) is not None:
-            with slot[0].open("rb") as file:
-                file.seek(slot[1])
-                data = file.read(slot[2])
+            data = os.pread(slot[0], slot[2], slot[1])
         else:
             data = next(raw)
         y = decode(tensor.datatype, tensor.shape, data) * np.float32(2)
@@ -136,15 +141,15 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
             return response
         if place[2] < y.nbytes:
             raise LookupError(f"shared memory region should be at least {y.nbytes} bytes")
-        with place[0].open("r+b") as file:
-            file.seek(place[1])
-            file.write(encode(y))
+        os.pwrite(place[0], encode(y), place[1])
         response.raw_output_contents.append(b"")
         return response
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.calls.append("infer")
         self.requests.append(request)
+        self.arrived.release()
+        self.hold.wait(10)
         if self.fail_with:
             context.abort(*self.fail_with)
         if request.model_name == "absent":
@@ -216,7 +221,7 @@ class FakeDaemon(inference_pb2_grpc.GRPCInferenceServiceServicer, coexec_pb2_grp
     def WatchStatistics(self, request: Any, context: grpc.ServicerContext) -> Any:
         for number in range(2):
             snapshot = coexec_pb2.Statistics(time_ms=request.period_ms + number)
-            snapshot.engine.now_us = 1_000_000 * number
+            snapshot.engine.now_us = 1_000_000 * (number + 1)
             snapshot.engine.lanes.add(name="cpu0", busy_us=250_000 * number)
             snapshot.engine.programs.add(model="a", version="1", requests=30 * number)
             yield snapshot

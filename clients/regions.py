@@ -1,9 +1,12 @@
 """Shared-memory regions: made once, lent to one call at a time, removed at the end.
 
-Here is bookkeeping and files only; the clients tell the daemon which regions there are.
+Here is bookkeeping and files only; the clients tell the daemon which regions there are. A region
+loses its name once the daemon has it open, and its owner keeps it locked: when a client is killed,
+nothing of it stays in /dev/shm, and the daemon can tell that nobody is left to unregister it.
 """
 
 import contextlib
+import fcntl
 import mmap
 import os
 import secrets
@@ -11,6 +14,7 @@ import threading
 import weakref
 from pathlib import Path
 
+OWNED_PREFIX = "coexec-owned-"  # of keys whose owners keep them locked
 _FOLDER = Path("/dev/shm")
 _REGION_BYTES_MIN = 1 << 18
 _POOL_BYTES_MAX = 1 << 28
@@ -24,7 +28,7 @@ class Region:
     """
 
     def __init__(self, byte_size: int) -> None:
-        self.name = f"coexec-{os.getpid()}-{secrets.token_hex(8)}"
+        self.name = f"{OWNED_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
         self.key = f"/{self.name}"
         self.byte_size = byte_size
         self.registered = False
@@ -32,19 +36,26 @@ class Region:
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             os.posix_fallocate(descriptor, 0, byte_size)
             self._map = mmap.mmap(descriptor, byte_size)
         except OSError:
             path.unlink()
-            raise
-        finally:
             os.close(descriptor)
+            raise
         self.view = memoryview(self._map)
-        self._finalizer = weakref.finalize(self, _unlink, path, os.getpid())
+        self._unlink = weakref.finalize(self, _unlink, path, os.getpid())
+        self._unlock = weakref.finalize(self, os.close, descriptor)
+
+    def was_registered(self) -> None:
+        """The daemon has it open, and it needs its name no longer."""
+        self.registered = True
+        self._unlink()
 
     def remove(self) -> None:
-        """Take the name away. The memory goes when the last process unmaps it."""
-        self._finalizer()
+        """Let it go. The memory goes when the last process unmaps it."""
+        self._unlink()
+        self._unlock()
         with contextlib.suppress(BufferError):  # an array still looks at it; it goes with that
             self.view.release()
             self._map.close()

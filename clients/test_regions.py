@@ -1,5 +1,6 @@
 """The pool's bookkeeping and its files."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def test_the_pool_is_bounded_and_makes_room() -> None:
     assert first is not None
     assert second is not None
     assert pool.take(10) is None
-    first.registered = True
+    first.was_registered()
+    assert not _path(first).exists()
     pool.give(first)
     assert pool.take(1 << 20) is None  # larger than the pool
     assert pool.take_dropped() == [first.name]
@@ -42,6 +44,18 @@ def test_the_pool_is_bounded_and_makes_room() -> None:
     assert pool.take_dropped() == []  # it was never registered
     assert pool.take(1 << 19) is not None
     pool.close()
+
+
+def test_a_region_is_locked_as_long_as_its_owner_is_there() -> None:
+    pool = regions.RegionPool()
+    region = pool.take(10)
+    assert region is not None
+    other = os.open(_path(region), os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    pool.close()
+    fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    os.close(other)
 
 
 def test_no_region_where_none_can_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 A region is read and written through its descriptor (preadv, pwritev) and never mapped: a client
 that truncates its region gets an error, and one that rewrites it while it is read spoils only
-its own answer, since the engine computes from a copy.
+its own answer, since the engine computes from a copy. A region of our own client's stays locked
+by its owner; once it is not, the owner has ended without unregistering it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import weakref
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import grpc
 
+from coexec.clients.regions import OWNED_PREFIX
 from coexec.daemon.errors import RequestError, exhausted, invalid, not_found
 
 _FOLDER = Path("/dev/shm")
@@ -62,6 +65,17 @@ class Region:
         while done < len(source):
             done += os.pwritev(self.fd, [source[done:]], self.offset + offset + done)
 
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether its owner, known to keep it locked, is gone."""
+        if not self.key.removeprefix("/").startswith(OWNED_PREFIX):
+            return False
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
     def _truncated(self, offset: int, byte_size: int) -> RequestError:
         return invalid(
             f"shared memory region '{self.name}' was truncated after it was registered: its key "
@@ -79,6 +93,7 @@ class Regions:
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
         if not name:
             raise invalid("a shared memory region needs a name")
+        self._drop_orphans()
         if name in self._regions:
             raise RequestError(
                 grpc.StatusCode.ALREADY_EXISTS,
@@ -104,6 +119,7 @@ class Regions:
 
     def select(self, name: str) -> list[Region]:
         """The named region, or all of them for ""."""
+        self._drop_orphans()
         return [self.get(name)] if name else list(self._regions.values())
 
     def unregister(self, name: str) -> None:
@@ -112,6 +128,10 @@ class Regions:
             self._regions.pop(name, None)
         else:
             self._regions.clear()
+
+    def _drop_orphans(self) -> None:
+        for name in [name for name, region in self._regions.items() if region.is_orphaned]:
+            del self._regions[name]
 
 
 def _open(name: str, key: str) -> int:
