@@ -1,8 +1,9 @@
 """The client for asyncio."""
 
+import asyncio
 import contextlib
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -13,8 +14,9 @@ from coexec.protos import coexec_pb2, coexec_pb2_grpc, engine_pb2, inference_pb2
 from coexec.protos.inference_pb2_grpc import GRPCInferenceServiceStub
 
 from . import control
+from .arguments import many
 from .calls import Inputs, Model, Options, Version
-from .errors import CoexecError, error_from_call
+from .errors import CoexecError, closed_error, error_from_call
 from .model import ModelMetadata, ModelState, Result
 from .requests import watch_request
 from .session import CHANNEL_OPTIONS, Session, Stream
@@ -95,26 +97,30 @@ class AsyncClient:
     async def stream(
         self,
         model: str,
-        inputs: AsyncIterable[Inputs],
+        inputs: AsyncIterable[Inputs] | Iterable[Inputs],
         *,
         version: Version = "",
         outputs: Sequence[str] | None = None,
         deadline_us: int | None = None,
         priority: int = 0,
     ) -> AsyncIterator[Result | CoexecError]:
-        """Send inputs as they come and yield answers as they come; see Client.stream."""
+        """Send inputs as they come and yield answers as they come; see Client.stream.
+
+        inputs: an asynchronous iterable, or a plain one that has its items at hand.
+        """
+        given = inputs if isinstance(inputs, AsyncIterable) else _at_hand(many(inputs))
         options = Options(outputs, None, deadline_us, priority)
         stream = Stream(self._session, model, version, options)
         failures: list[Exception] = []
 
         async def requests() -> AsyncIterator[inference_pb2.ModelInferRequest]:
             try:
-                async for item in inputs:
+                async for item in given:
                     yield await self._do(stream.request(item))
             except Exception as error:  # grpc would hide it
                 failures.append(error)
 
-        responses = self._methods["ModelStreamInfer"](requests())
+        responses = _invoke(self._methods["ModelStreamInfer"], requests())
         try:
             async for response in responses:
                 yield stream.answer(response)
@@ -122,6 +128,9 @@ class AsyncClient:
                 raise failures[0]
         except grpc.RpcError as error:
             raise error_from_call(error, self.address) from None
+        except asyncio.CancelledError:
+            self._check_closed()
+            raise
         finally:
             responses.cancel()
             stream.close()
@@ -175,12 +184,15 @@ class AsyncClient:
 
     async def watch_statistics(self, period_s: float = 1.0) -> AsyncIterator[coexec_pb2.Statistics]:
         """Statistics of models and engine, at once and then every period, without end."""
-        snapshots = self._methods["WatchStatistics"](watch_request(period_s))
+        snapshots = _invoke(self._methods["WatchStatistics"], watch_request(period_s))
         try:
             async for snapshot in snapshots:
                 yield snapshot
         except grpc.RpcError as error:
             raise error_from_call(error, self.address) from None
+        except asyncio.CancelledError:
+            self._check_closed()
+            raise
         finally:
             snapshots.cancel()
 
@@ -209,7 +221,32 @@ class AsyncClient:
                 return result
 
     async def _answer(self, rpc: Rpc) -> tuple[Any, CoexecError | None]:
+        method = self._methods[rpc.method]
         try:
-            return await self._methods[rpc.method](rpc.request, timeout=rpc.timeout_s), None
+            return await _invoke(method, rpc.request, timeout=rpc.timeout_s), None
         except grpc.RpcError as error:
             return None, error_from_call(error, self.address)
+        except CoexecError as error:
+            return None, error
+        except asyncio.CancelledError:
+            self._check_closed()
+            raise
+
+    def _check_closed(self) -> None:
+        """Raises CancelledCallError where a call was cancelled with the channel, and not with
+        the task that waits for it."""
+        task = asyncio.current_task()
+        if self._session.pool.closed and not (task and task.cancelling()):
+            raise closed_error() from None
+
+
+def _invoke(method: Callable[..., Any], request: Any, **options: Any) -> Any:
+    try:
+        return method(request, **options)
+    except grpc.aio.UsageError:
+        raise closed_error() from None
+
+
+async def _at_hand(inputs: Iterable[_T]) -> AsyncIterator[_T]:
+    for item in inputs:
+        yield item

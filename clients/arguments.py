@@ -2,12 +2,15 @@
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from numbers import Real
+from typing import TypeVar
 
 from .errors import ArgumentError
 
 INT64_MAX = 2**63 - 1
 UINT64_MAX = 2**64 - 1
+_T = TypeVar("_T")
 
 
 def text(name: str, value: object) -> str:
@@ -40,9 +43,18 @@ def whole(name: str, value: object, most: int) -> int:
 
 def seconds(name: str, value: float) -> float:
     """Raises ArgumentError for what is no finite number of seconds, 0 or more."""
-    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
         raise ArgumentError(f"{name} is {_what(value)}; it must be 0 or more seconds")
     return value
+
+
+def many(inputs: Iterable[_T]) -> Iterable[_T]:
+    """A stream's inputs. Raises ArgumentError for one input, or what cannot be gone through."""
+    if isinstance(inputs, AsyncIterable):
+        raise ArgumentError(f"inputs is {_what(inputs)}, which is for AsyncClient")
+    if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
+        raise ArgumentError(f"inputs is {_what(inputs)}; it must be an iterable of inputs")
+    return inputs
 
 
 def output_names(outputs: Sequence[str] | None) -> tuple[str, ...] | None:

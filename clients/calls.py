@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .arguments import INT64_MAX, UINT64_MAX, output_names, text, version_text, whole
+from .arguments import INT64_MAX, UINT64_MAX, output_names, seconds, text, version_text, whole
 from .codec import Array, datatype_of
 from .errors import ArgumentError
 from .model import ModelMetadata
@@ -126,6 +126,8 @@ def make_call(
     deadline_us = options.deadline_us
     if deadline_us is not None:
         deadline_us = whole("deadline_us", deadline_us, INT64_MAX)
+    if options.timeout_s is not None:
+        seconds("timeout_s", options.timeout_s)
     priority = whole("priority", options.priority, UINT64_MAX)
     request_id = text("request_id", options.request_id)
     targets = tuple(

@@ -48,8 +48,12 @@ def register(subparsers: "Subparsers") -> None:
     stats.add_argument("model", nargs="?", default="", help="all models if not given")
     _add_json(stats)
     top = _add(subparsers, "top", _top, "watch the daemon work", "coexec top --period 2")
-    top.add_argument("--period", type=float, default=1.0, metavar="S", help="seconds (default: 1)")
-    top.add_argument("--count", type=int, default=0, metavar="N", help="stop after N snapshots")
+    top.add_argument(
+        "--period", type=_seconds, default=1.0, metavar="S", help="seconds (default: 1)"
+    )
+    top.add_argument(
+        "--count", type=_whole, default=0, metavar="N", help="stop after N snapshots; 0: never"
+    )
     reuse = _add(subparsers, "reuse", _reuse, "what models share", "coexec reuse --json")
     _add_json(reuse)
     timeline = _add(
@@ -61,7 +65,11 @@ def register(subparsers: "Subparsers") -> None:
     )
     timeline.add_argument("--output", "-o", type=Path, required=True, metavar="FILE")
     timeline.add_argument(
-        "--window", type=float, default=0.0, metavar="S", help="the last S seconds (default: all)"
+        "--window",
+        type=_seconds,
+        default=0.0,
+        metavar="S",
+        help="the last S seconds (default: all)",
     )
 
 
@@ -81,11 +89,13 @@ def _add_infer(subparsers: "Subparsers") -> None:
         metavar="NAME=FILE.npy|FILE.npz|random",
         help="of an .npz file, the array of that name or the only one; inputs not named are random",
     )
-    infer.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
-    infer.add_argument("--deadline-us", type=int, metavar="N", help="refuse if it takes longer")
+    infer.add_argument("--seed", type=_whole, default=0, help="of the random inputs (default: 0)")
+    infer.add_argument(
+        "--deadline-us", type=_whole, metavar="N", help="refuse if it takes longer; 0: as without"
+    )
     infer.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=0.0,
         metavar="S",
         help="for the daemon to start and the models to be ready, as long as they may become so",
@@ -111,6 +121,20 @@ def _add(
     return parser
 
 
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 <= value < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 or more")
+    return int(text)
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -120,8 +144,12 @@ def _connected(run: _Run, options: argparse.Namespace) -> int:
     try:
         with Client(options.address) as client:
             run(client, options)
-    except (CoexecError, ValueError, OSError) as error:
+    except (CoexecError, ValueError) as error:
         print(f"coexec: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # of a file that was named
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"coexec: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -12,8 +12,9 @@ from coexec.protos import coexec_pb2, coexec_pb2_grpc, engine_pb2, inference_pb2
 from coexec.protos.inference_pb2_grpc import GRPCInferenceServiceStub
 
 from . import control
+from .arguments import many
 from .calls import Inputs, Model, Options, Version
-from .errors import CoexecError, error_from_call
+from .errors import CoexecError, closed_error, error_from_call
 from .model import ModelMetadata, ModelState, Result
 from .requests import watch_request
 from .session import CHANNEL_OPTIONS, Session, Stream
@@ -32,7 +33,8 @@ class Client:
 
     address is `unix:PATH` or `HOST:PORT`; None is COEXEC_ADDRESS or the default socket. Tensors
     of more than 64 KB cross in shared memory when the daemon is on this machine and grants it;
-    Result.transport says whether they did. Every method raises CoexecError or one of its kinds.
+    Result.transport says whether they did. Every method raises CoexecError or one of its kinds;
+    an argument that cannot be sent is an ArgumentError, which is a ValueError too.
     timeout_s is how long the caller waits; the daemon treats it as a deadline too.
     """
 
@@ -81,8 +83,8 @@ class Client:
 
         inputs: name to array, or one array for a model with one input. outputs: those wanted,
         None for all. deadline_us: microseconds from now within which the answer is worth
-        having; the daemon refuses what it cannot do in time. priority: 1 is the highest, 0 the
-        default.
+        having, None or 0 for the model's own; the daemon refuses what it cannot do in time.
+        priority: 1 is the highest, 0 the default.
         """
         options = Options(outputs, timeout_s, deadline_us, priority, request_id)
         return self._do(self._session.infer(model, version, inputs, options))
@@ -118,21 +120,23 @@ class Client:
     ) -> Iterator[Result | CoexecError]:
         """Send inputs as they come over one call, and yield answers as they come.
 
-        The n-th input (from 0) has request id `str(n)`. One that fails yields its error, and the
-        stream goes on. Raises CoexecError when the stream itself breaks.
+        inputs: an iterable of what infer takes, such as a list or a generator. The n-th (from 0)
+        has request id `str(n)`. One that fails yields its error, and the stream goes on. Raises
+        CoexecError when the stream itself breaks.
         """
+        given = many(inputs)
         options = Options(outputs, None, deadline_us, priority)
         stream = Stream(self._session, model, version, options)
         failures: list[Exception] = []
 
         def requests() -> Iterator[inference_pb2.ModelInferRequest]:
             try:
-                for item in inputs:
+                for item in given:
                     yield self._do(stream.request(item))
             except Exception as error:  # grpc would hide it
                 failures.append(error)
 
-        responses = self._methods["ModelStreamInfer"](requests())
+        responses = _invoke(self._methods["ModelStreamInfer"], requests())
         try:
             for response in responses:
                 yield stream.answer(response)
@@ -193,7 +197,7 @@ class Client:
 
     def watch_statistics(self, period_s: float = 1.0) -> Iterator[coexec_pb2.Statistics]:
         """Statistics of models and engine, at once and then every period, without end."""
-        snapshots = self._methods["WatchStatistics"](watch_request(period_s))
+        snapshots = _invoke(self._methods["WatchStatistics"], watch_request(period_s))
         try:
             yield from snapshots
         except grpc.RpcError as error:
@@ -232,9 +236,18 @@ def _do(methods: _Methods, address: str, steps: Steps[_T]) -> _T:
 
 def _answer(methods: _Methods, address: str, rpc: Rpc) -> tuple[Any, CoexecError | None]:
     try:
-        return methods[rpc.method](rpc.request, timeout=rpc.timeout_s), None
+        return _invoke(methods[rpc.method], rpc.request, timeout=rpc.timeout_s), None
     except grpc.RpcError as error:
         return None, error_from_call(error, address)
+    except CoexecError as error:
+        return None, error
+
+
+def _invoke(method: Callable[..., Any], request: Any, **options: Any) -> Any:
+    try:
+        return method(request, **options)
+    except ValueError:  # that is how gRPC says it
+        raise closed_error() from None
 
 
 def _close(channel: grpc.Channel, methods: _Methods, session: Session) -> None:

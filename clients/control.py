@@ -3,7 +3,7 @@
 from coexec.protos import coexec_pb2, engine_pb2, inference_pb2, model_config_pb2
 
 from .answers import metadata_from, states_from
-from .arguments import version_text
+from .arguments import text, version_text
 from .calls import Version
 from .errors import UnavailableError
 from .model import ModelMetadata, ModelState
@@ -23,8 +23,9 @@ def ready(model: str | None, version: Version) -> Steps[bool]:
     if model is None:
         response = yield Rpc("ServerReady", inference_pb2.ServerReadyRequest())
     else:
-        asked = inference_pb2.ModelReadyRequest(name=model, version=version_text(version))
-        response = yield Rpc("ModelReady", asked)
+        response = yield Rpc(
+            "ModelReady", inference_pb2.ModelReadyRequest(**_named(model, version))
+        )
     return bool(response.ready)
 
 
@@ -33,18 +34,18 @@ def models() -> Steps[list[ModelState]]:
 
 
 def metadata(model: str, version: Version) -> Steps[ModelMetadata]:
-    request = inference_pb2.ModelMetadataRequest(name=model, version=version_text(version))
+    request = inference_pb2.ModelMetadataRequest(**_named(model, version))
     return metadata_from((yield Rpc("ModelMetadata", request)))
 
 
 def config(model: str, version: Version) -> Steps[model_config_pb2.ModelConfig]:
-    request = inference_pb2.ModelConfigRequest(name=model, version=version_text(version))
+    request = inference_pb2.ModelConfigRequest(**_named(model, version))
     response: inference_pb2.ModelConfigResponse = yield Rpc("ModelConfig", request)
     return response.config
 
 
 def statistics(model: str, version: Version) -> Steps[list[inference_pb2.ModelStatistics]]:
-    request = inference_pb2.ModelStatisticsRequest(name=model, version=version_text(version))
+    request = inference_pb2.ModelStatisticsRequest(**_named(model, version))
     return list((yield Rpc("ModelStatistics", request)).model_stats)
 
 
@@ -61,3 +62,8 @@ def plan() -> Steps[engine_pb2.EnginePlan]:
 def timeline(window_s: float) -> Steps[engine_pb2.TimelineWindow]:
     window: engine_pb2.TimelineWindow = yield Rpc("Timeline", timeline_request(window_s))
     return window
+
+
+def _named(model: str, version: Version) -> dict[str, str]:
+    """Raises ArgumentError."""
+    return {"name": text("model", model), "version": version_text(version)}

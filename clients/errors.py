@@ -1,5 +1,7 @@
 """What can go wrong in a call, one exception for each thing a caller may do about it."""
 
+import re
+
 import grpc
 
 
@@ -56,7 +58,7 @@ class UnavailableError(CoexecError):
 
 
 class CancelledCallError(CoexecError):
-    """The call was cancelled."""
+    """The call was cancelled, or the client is closed."""
 
     code = grpc.StatusCode.CANCELLED
 
@@ -100,6 +102,9 @@ _BY_CODE = {
         ServerError,
     )
 }
+# How gRPC says that nobody is there, and what it says before the reason.
+_NOBODY = re.compile("connect|DNS resolution failed", re.IGNORECASE)
+_PREFIX = re.compile(r"^.*error: |^DNS resolution failed for [^ ]*: (C-ares [^:]*: )?")
 _CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 
 
@@ -109,12 +114,17 @@ def error_for(code: grpc.StatusCode | int, details: str, request_id: str = "") -
     return _BY_CODE.get(status, CoexecError)(details, status, request_id)
 
 
+def closed_error() -> CancelledCallError:
+    """For what a client is asked after its end."""
+    return CancelledCallError("the client is closed; make another")
+
+
 def error_from_call(error: grpc.RpcError, address: str) -> CoexecError:
     """The exception for a failed call to `address`."""
     code: grpc.StatusCode = error.code()
     details: str = error.details() or code.name.lower()
-    if code is grpc.StatusCode.UNAVAILABLE and "connect" in details.lower():
-        cause = details.rsplit("error: ", 1)[-1]
+    if code is grpc.StatusCode.UNAVAILABLE and _NOBODY.search(details):
+        cause = _PREFIX.sub("", details)
         details = (
             f"no daemon answers at {address} ({cause}); "
             "start one with `coexec serve`, or name its address"

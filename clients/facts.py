@@ -88,6 +88,10 @@ def _labels(programs: Sequence[engine_pb2.ProgramStats]) -> dict[int, str]:
 def top_text(now: coexec_pb2.Statistics, before: coexec_pb2.Statistics | None) -> str:
     """What the daemon does: rates since `before`, lanes, memory."""
     engine = now.engine
+    if not engine.now_us:
+        return f"the engine is being started; engine restarts: {now.engine_restarts}"
+    if before and (before.engine_restarts != now.engine_restarts or not before.engine.now_us):
+        before = None  # its counts were another engine's
     passed_us = engine.now_us - before.engine.now_us if before else 0
     done = {p.program_id: p.requests for p in before.engine.programs} if before else {}
     busy = {lane.name: lane.busy_us for lane in before.engine.lanes} if before else {}

@@ -8,8 +8,9 @@ from dataclasses import replace
 from coexec.protos import inference_pb2
 
 from . import control
-from .addresses import default_address, is_same_machine
+from .addresses import chosen_address, is_same_machine
 from .answers import may_do_better, names_region, result_from, results_from, stream_status
+from .arguments import seconds, text
 from .calls import (
     MESSAGE_ONLY,
     Call,
@@ -44,6 +45,9 @@ from .steps import Rpc, Steps
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
+    # gRPC's own are 1 s to 2 min: a client would find a daemon that is back only so much later.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1000),
 )
 _CLOSE_TIMEOUT_S = 1.0
 # After these the daemon is done with a failed call's region: it answered, and at once.
@@ -54,7 +58,7 @@ class Session:
     """Address, regions and known models of one client, and the steps of its methods."""
 
     def __init__(self, address: str | None, shared_memory: bool) -> None:
-        self.address = address or default_address()
+        self.address = chosen_address(address)
         self.pool = RegionPool()
         self._shares = shared_memory and is_same_machine(self.address)
         self._known: dict[tuple[str, str], ModelMetadata] = {}
@@ -147,7 +151,7 @@ class Session:
                 raise
             self._shares = False  # the daemon said no: ask no more
             return None, MESSAGE_ONLY
-        region.registered = True
+        region.was_registered()
         return region, layout
 
     def unregister_dropped(self) -> Steps[None]:
@@ -182,12 +186,15 @@ class Session:
         files: Mapping[str, bytes] | None,
         timeout_s: float | None,
     ) -> Steps[None]:
+        request = load_request(name, config, files)
+        if timeout_s is not None:
+            timeout_s = seconds("timeout_s", timeout_s)
         self._known.clear()
-        yield Rpc("RepositoryModelLoad", load_request(name, config, files), timeout_s)
+        yield Rpc("RepositoryModelLoad", request, timeout_s)
 
     def unload(self, name: str) -> Steps[None]:
+        request = inference_pb2.RepositoryModelUnloadRequest(model_name=text("name", name))
         self._known.clear()
-        request = inference_pb2.RepositoryModelUnloadRequest(model_name=name)
         yield Rpc("RepositoryModelUnload", request)
 
 

@@ -169,6 +169,7 @@ def test_stats_reuse_and_top(fake: Fake, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_top_tells_the_shapes_of_one_model_apart() -> None:
     now = coexec_pb2.Statistics()
+    now.engine.now_us = 1
     for number, side in enumerate((96, 224), 1):
         program = now.engine.programs.add(model="any", version="1", program_id=number)
         program.inputs.extend([f"image f32[1, 3, {side}, {side}]", "scale f32[1]"])
@@ -183,6 +184,20 @@ def test_top_tells_the_shapes_of_one_model_apart() -> None:
     ]
 
 
+def test_top_compares_nothing_with_an_engine_that_is_gone() -> None:
+    snapshots = [coexec_pb2.Statistics(engine_restarts=n) for n in (0, 0, 1)]
+    for snapshot, now_us, requests in zip(snapshots, (5, 0, 9), (700, 0, 3), strict=True):
+        snapshot.engine.now_us = now_us
+        snapshot.engine.lanes.add(name="cpu0", busy_us=requests)
+        snapshot.engine.programs.add(model="a", version="1", program_id=1, requests=requests)
+    old, none, new = snapshots
+    assert top_text(none, old) == "the engine is being started; engine restarts: 0"
+    for before in (old, none, None):
+        text = top_text(new, before)
+        assert text.splitlines()[0] == "lanes: cpu0"
+        assert text.splitlines()[-1].split()[:3] == ["a/1", "0.0", "3"]
+
+
 def test_timeline_is_a_trace(
     fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,12 +210,42 @@ def test_timeline_is_a_trace(
     assert events[2]["dur"] == 250_000
 
 
-def test_a_window_before_now_is_refused(
-    fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["timeline", "-o", "t", "--window", "-1"], "--window: '-1' is no number of seconds, 0"),
+        (["infer", "m", "--wait", "-1"], "--wait: '-1' is no number of seconds, 0 or more"),
+        (["infer", "m", "--wait", "inf"], "--wait: 'inf' is no number of seconds, 0 or more"),
+        (["infer", "m", "--wait", "soon"], "--wait: 'soon' is no number of seconds, 0 or more"),
+        (["infer", "m", "--deadline-us", "-5"], "--deadline-us: '-5' is no whole number, 0 or"),
+        (["top", "--period", "nan"], "--period: 'nan' is no number of seconds, 0 or more"),
+        (["top", "--count", "-1"], "--count: '-1' is no whole number, 0 or more"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    path = tmp_path / "trace.json"
-    assert _run("timeline", "-o", str(path), "--window", "-1", "--address", fake[1]) == 1
-    assert "window_s is -1.0; it must be 0 or more seconds" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        _run(*arguments)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_files_that_cannot_be_written_are_named(
+    fake: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake[0].output_shape = [1]
+    for arguments in (
+        ["infer", "double", "--save", "/absent/y.npz"],
+        ["timeline", "-o", "/absent/y.npz"],
+    ):
+        assert _run(*arguments, "--address", fake[1]) == 1
+        assert capsys.readouterr().err == "coexec: /absent/y.npz: No such file or directory\n"
+
+
+def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("models", "--address", "nowhere") == 1
+    assert "coexec: address is 'nowhere'; it must be unix:PATH" in capsys.readouterr().err
 
 
 def test_every_command_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Both clients against a small server of the same services, without an engine."""
 
+import asyncio
 import gc
 import threading
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import pytest
 from coexec.clients import (
     ArgumentError,
     AsyncClient,
+    CancelledCallError,
     Client,
     CoexecError,
     DeadlineError,
@@ -22,11 +24,17 @@ from coexec.clients import (
     ServerError,
     UnavailableError,
 )
+from coexec.clients.addresses import chosen_address
 from coexec.clients.conftest import LARGE, Fake
 
 
 def _ramp(count: int = LARGE) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.arange(count, dtype=np.float32)
+
+
+async def _frames() -> AsyncIterator[np.ndarray[Any, np.dtype[np.float32]]]:
+    for k in range(3):
+        yield _ramp() * k
 
 
 def test_small_tensors_go_in_the_message(fake: Fake) -> None:
@@ -58,10 +66,10 @@ def test_large_tensors_go_through_one_region_that_is_used_again(fake: Fake) -> N
         assert result.transport == "shared_memory"
         assert not daemon.requests[-1].raw_input_contents
     assert daemon.calls.count("register") == 1
-    (path,) = daemon.regions.values()
+    (name,) = daemon.regions
+    assert not (Path("/dev/shm") / name).exists()  # only those who have it open can see it
     client.close()
     assert daemon.regions == {}
-    assert not path.exists()
     client.close()
 
 
@@ -199,10 +207,9 @@ def test_a_client_that_is_dropped_leaves_nothing_behind(fake: Fake) -> None:
     daemon, address = fake
     client = Client(address)
     client.infer("double", _ramp())
-    (path,) = daemon.regions.values()
+    assert daemon.regions
     del client
     gc.collect()
-    assert not path.exists()
     assert daemon.regions == {}
 
 
@@ -278,6 +285,8 @@ def test_unknown_models_odd_answers_and_absent_daemons(fake: Fake, tmp_path: Pat
         ({"priority": -1}, "priority is -1; it must be a whole number from 0"),
         ({"outputs": "yz"}, "outputs is 'yz'; it must be a list of names"),
         ({"request_id": 7}, "request_id is 7; it must be a str"),
+        ({"timeout_s": "5"}, "timeout_s is '5'; it must be 0 or more seconds"),
+        ({"timeout_s": -1}, "timeout_s is -1; it must be 0 or more seconds"),
         ({"model": 7}, "model is 7; it must be a str"),
     ],
 )
@@ -293,6 +302,97 @@ async def test_arguments_that_cannot_be_sent(
             await client_.infer(**given)
 
 
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (5, "address is 5; it must be unix:PATH or HOST:PORT, as a str"),
+        ("", "address is ''; it must be unix:PATH or HOST:PORT"),
+        ("nowhere", "address is 'nowhere'; it must be unix:PATH or HOST:PORT"),
+        ("host:", "must be unix:PATH or HOST:PORT"),
+        ("host:70000", "must be unix:PATH or HOST:PORT"),
+        ("::1:8001", "must be unix:PATH or HOST:PORT"),
+        ("unix:", "must be unix:PATH or HOST:PORT"),
+        ("/run/coexec.sock", "did you mean 'unix:/run/coexec.sock'"),
+        ("http://host:8001", "must be unix:PATH or HOST:PORT, without http://"),
+        ("unix:/" + "a" * 120, "a socket's path has at most 107 bytes"),
+    ],
+)
+def test_no_address(address: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(ArgumentError, match=message):
+            kind(address)
+    if isinstance(address, str) and address:
+        monkeypatch.setenv("COEXEC_ADDRESS", address)
+        with pytest.raises(ArgumentError, match=f"COEXEC_ADDRESS is .*{message[-12:]}"):
+            Client()
+
+
+def test_addresses() -> None:
+    for address in ("unix:s", "unix:///run/s", "localhost:1", "[::1]:8001", "dns:///a:1"):
+        assert chosen_address(address) == address
+
+
+async def test_a_closed_client(fake: Fake) -> None:
+    with Client(fake[1]) as client:
+        pass
+    for call in (
+        lambda: client.infer("double", {"x": _ramp()}),
+        lambda: client.infer("double", _ramp()),
+        lambda: next(client.stream("double", [_ramp()])),
+        lambda: next(client.watch_statistics()),
+        client.live,
+    ):
+        with pytest.raises(CancelledCallError, match="the client is closed; make another"):
+            call()
+    async with AsyncClient(fake[1]) as client_:
+        pass
+    for start in (
+        lambda: client_.infer("double", _ramp()),
+        lambda: anext(client_.stream("double", [_ramp()])),
+        lambda: anext(client_.watch_statistics()),
+        client_.live,
+    ):
+        with pytest.raises(CancelledCallError, match="the client is closed; make another"):
+            await start()
+
+
+async def test_closing_ends_what_is_under_way(fake: Fake) -> None:
+    fake[0].hold.clear()
+    async with AsyncClient(fake[1]) as client:
+        call = asyncio.create_task(client.infer("double", {"x": _ramp(2)}))
+        cancelled = asyncio.create_task(client.infer("double", {"x": _ramp(2)}))
+        await asyncio.to_thread(fake[0].arrived.acquire)
+        await asyncio.to_thread(fake[0].arrived.acquire)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+    with pytest.raises(CancelledCallError, match="the client is closed"):
+        await call
+    fake[0].hold.set()
+
+
+def test_a_stream_of_what_is_no_stream(fake: Fake) -> None:
+    with Client(fake[1]) as client:
+        wrong: Any
+        for wrong in ({"x": _ramp()}, 5, "frames", b"frames"):
+            with pytest.raises(ArgumentError, match="it must be an iterable of inputs"):
+                next(client.stream("double", wrong))
+        wrong = _frames()
+        with pytest.raises(ArgumentError, match="async_generator, which is for AsyncClient"):
+            next(client.stream("double", wrong))
+
+
+async def test_an_asynchronous_stream_takes_a_list(fake: Fake) -> None:
+    async with AsyncClient(fake[1]) as client:
+        answers = [a async for a in client.stream("double", [_ramp() * k for k in range(3)])]
+        assert isinstance(answers[1], CoexecError)
+        assert not isinstance(answers[2], CoexecError)
+        np.testing.assert_array_equal(answers[2]["y"], _ramp() * 4)
+        wrong: Any = {"x": _ramp()}
+        with pytest.raises(ArgumentError, match="it must be an iterable of inputs"):
+            await anext(client.stream("double", wrong))
+
+
 def test_other_arguments_and_versions_as_numbers(fake: Fake) -> None:
     bad: Any = {"max_batch_size": 8}
     with Client(fake[1]) as client:
@@ -302,6 +402,15 @@ def test_other_arguments_and_versions_as_numbers(fake: Fake) -> None:
             client.load("double", files={"1/model.onnx": bad})
         with pytest.raises(ArgumentError, match="window_s is -1; it must be 0 or more seconds"):
             client.timeline(-1)
+        number: Any = 7
+        for call in (client.metadata, client.config, client.statistics, client.ready):
+            with pytest.raises(ArgumentError, match="model is 7; it must be a str"):
+                call(number)
+        for change in (client.load, client.unload):
+            with pytest.raises(ArgumentError, match="name is 7; it must be a str"):
+                change(number)
+        with pytest.raises(ArgumentError, match="timeout_s is nan"):
+            client.load("double", timeout_s=float("nan"))
         assert client.infer("double", {"x": _ramp(2)}, version=3).version == "3"
         assert "double/3" in client.infer_many([("double", 3)], {"x": _ramp(2)})
         assert client.metadata("double", 1).name == "double"
@@ -336,11 +445,6 @@ def test_the_daemon_and_its_models(fake: Fake) -> None:
 
 async def test_asyncio_infers_alone_many_and_streams(fake: Fake) -> None:
     daemon, address = fake
-
-    async def frames() -> AsyncIterator[np.ndarray[Any, np.dtype[np.float32]]]:
-        for k in range(3):
-            yield _ramp() * k
-
     async with AsyncClient(address) as client:
         assert await client.live()
         assert await client.ready()
@@ -353,7 +457,7 @@ async def test_asyncio_infers_alone_many_and_streams(fake: Fake) -> None:
         assert isinstance(many["picky"], InvalidInputError)
         assert not isinstance(many["double"], CoexecError)
         assert many["double"].transport == "shared_memory"
-        answers = [answer async for answer in client.stream("double", frames())]
+        answers = [answer async for answer in client.stream("double", _frames())]
         assert isinstance(answers[1], CoexecError)
         assert not isinstance(answers[2], CoexecError)
         np.testing.assert_array_equal(answers[2]["y"], _ramp() * 4)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import ml_dtypes
@@ -88,10 +91,28 @@ def test_regions_are_gone_when_the_client_is(daemon: Daemon) -> None:
         client = Client(daemon.address)
         client.infer("any_shape", _random(200, 200))
         (name,) = set(triton.get_system_shared_memory_status().regions) - before
-        assert (Path("/dev/shm") / name).exists()
+        assert not (Path("/dev/shm") / name).exists()
         client.close()
         assert set(triton.get_system_shared_memory_status().regions) == before
-        assert not (Path("/dev/shm") / name).exists()
+
+
+def test_nothing_is_left_of_a_client_that_was_killed(daemon: Daemon) -> None:
+    program = (
+        "import sys, numpy, coexec.clients\n"
+        "client = coexec.clients.Client(sys.argv[1])\n"
+        "client.infer('any_shape', numpy.zeros((200, 200), numpy.float32))\n"
+        "print('done', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with daemon.client() as triton:
+        before = set(triton.get_system_shared_memory_status().regions)
+        command = [sys.executable, "-c", program, daemon.address]
+        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"done\n"
+            assert len(set(triton.get_system_shared_memory_status().regions) - before) == 1
+            process.kill()
+        assert set(triton.get_system_shared_memory_status().regions) == before
 
 
 def test_regions_unregistered_by_another_are_no_harm(daemon: Daemon, ours: Client) -> None:
