@@ -39,7 +39,7 @@ class Address:
 
 def parse_address(text: str) -> Address:
     """unix:PATH or HOST:PORT; an IPv6 host stands in brackets. Raises ListenError."""
-    if text.startswith("unix:"):
+    if text.startswith("unix:") and text != "unix:":
         path = Path(text.removeprefix("unix:")).absolute()
         if len(os.fsencode(path)) > _SOCKET_PATH_MAX:
             raise ListenError(f"{text}: a socket's path has at most {_SOCKET_PATH_MAX} bytes")
@@ -99,7 +99,8 @@ def _add(server: grpc.aio.Server, text: str, tls: Tls | None) -> int:
         else:
             port = server.add_secure_port(text, tls.credentials())
     except RuntimeError as error:
-        raise ListenError(f"cannot listen on {text}: {error}") from None
+        why = str(error).partition(";")[0]  # what follows is about gRPC's own log
+        raise ListenError(f"cannot listen on {text}: {why}") from None
     if port == 0:
         raise ListenError(f"cannot listen on {text}: is it in use?")
     return port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
@@ -70,7 +71,8 @@ class Logs:
         self.settings.update(changes)
 
     def write(self, line: str) -> None:
-        with self._lock:
+        # A full disk, or a terminal that is gone, is no reason to stop serving.
+        with self._lock, contextlib.suppress(OSError):
             self._stream.write(line + "\n")
             self._stream.flush()
 

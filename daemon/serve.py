@@ -64,11 +64,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--drain-seconds": "time for what is in flight at the end",
     }
     for name, text in limits.items():
-        parser.add_argument(name, metavar="N", type=_count, help=text)
+        parser.add_argument(name, metavar="N", type=_whole, help=text)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
+def _whole(text: str) -> int:
+    """What fits is for the settings to say."""
+    if not text.removeprefix("-").isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
     return int(text)
 
@@ -78,11 +79,12 @@ def _add_tls_and_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-key", metavar="FILE", help="PEM")
     parser.add_argument("--tls-client-ca", metavar="FILE", help="ask clients for certificates")
     parser.add_argument("--log-json", action="store_true", help="one JSON object per line")
-    parser.add_argument("--log-verbose", metavar="N", type=_count, help="1: debug messages too")
+    parser.add_argument("--log-verbose", metavar="N", type=_whole, help="1: debug messages too")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT: 0. 1 when the daemon cannot start; stderr says why."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log, we say
     # Imported here: the other commands do not need a daemon.
     from coexec.daemon.listen import ListenError
     from coexec.daemon.logs import Logs

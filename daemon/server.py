@@ -92,22 +92,28 @@ class Daemon:
             loading = asyncio.create_task(self._load())
             await stopping.wait()
             loading.cancel()
+            _log.info("stopping", in_flight=len(self._flights))
         finally:
             await self._stop()
+        _log.info("stopped")
 
     async def _start(self) -> None:
         settings = self._settings
         tls = _tls(settings)
+        ports = []
         for text in settings.listen:
             address = parse_address(text)
-            port = bind(self._server, address, tls)
+            ports.append(bind(self._server, address, tls))
             self._bound.append(address)
-            _log.info("listening", address=text, **({"port": port} if port else {}))
         if settings.http:
             self._metrics = MetricsServer(
                 parse_address(settings.http),
                 Metrics(self._snapshots, self._flights, self._regions),
             )
+        # Nothing is said before all that was asked for is there.
+        for text, port in zip(settings.listen, ports, strict=True):
+            _log.info("listening", address=text, **({"port": port} if port else {}))
+        if self._metrics is not None:
             _log.info("metrics", url=self._metrics.url)
         await self._supervisor.start()
         await self._server.start()
@@ -123,7 +129,6 @@ class Daemon:
 
     async def _stop(self) -> None:
         """Finish what is in flight, for a bounded time."""
-        _log.info("stopping", in_flight=len(self._flights))
         await self._health.set_stopping()
         await self._server.stop(self._settings.drain_seconds)
         await self._supervisor.stop()
@@ -134,7 +139,6 @@ class Daemon:
             if address.path is not None:
                 address.path.unlink(missing_ok=True)
         self._store.close()
-        _log.info("stopped")
 
     def _handlers(self) -> list[Any]:
         metadata = MetadataService(

@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from coexec.clients.addresses import default_socket
+from coexec.compiler.errors import did_you_mean
+from coexec.daemon.listen import ListenError, parse_address
 
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
+_WORDS = {
+    "int": "a whole number",
+    "str": "a string",
+    "bool": "true or false",
+    "list[str]": "a list of strings",
+}
 _MAY_BE_ZERO = ("cache_bytes_max", "drain_seconds", "hang_seconds", "log_verbose")
 
 
@@ -90,7 +98,7 @@ def _parse_cores(text: str) -> list[int]:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Settings by name from a TOML file. Raises SettingsError."""
+    """Settings by name from a TOML file. Raises SettingsError, which names the file."""
     try:
         with path.open("rb") as stream:
             document = tomllib.load(stream)
@@ -98,29 +106,53 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: {error}") from None
-    return {key.replace("-", "_"): value for key, value in document.items()}
+    values = {key.replace("-", "_"): value for key, value in document.items()}
+    try:
+        _check(values)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return values
 
 
 def merge(*layers: Mapping[str, Any]) -> Settings:
-    """Later layers win. Raises SettingsError for an unknown name or a value of another type."""
+    """Later layers win. Raises SettingsError for an unknown name or a value that does not fit."""
     settings = Settings()
-    known = {entry.name: type(getattr(settings, entry.name)) for entry in fields(settings)}
     for layer in layers:
+        _check(layer)
         for name, value in layer.items():
-            if name not in known:
-                raise SettingsError(f"unknown setting {name!r}; known: {', '.join(known)}")
-            if type(value) is not known[name]:
-                raise SettingsError(f"setting {name} takes a {known[name].__name__}: {value!r}")
             setattr(settings, name, value)
-    for name, (least, most) in _limits().items():
-        value = getattr(settings, name)
-        if not least <= value <= most:
-            raise SettingsError(f"{name} is {value}; {_what_fits(name, least, most)}")
-    if settings.model_control not in ("all", "explicit"):
-        raise SettingsError(f"model_control is {settings.model_control!r}; all or explicit fits")
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingsError("tls_certificate and tls_key go together")
     return settings
+
+
+def _check(layer: Mapping[str, Any]) -> None:
+    """Raises SettingsError."""
+    known = {entry.name: str(entry.type) for entry in fields(Settings)}
+    limits = _limits()
+    for name, value in layer.items():
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise SettingsError(f"unknown setting {name!r}{near}; known: {', '.join(known)}")
+        if not _is_a(known[name], value):
+            raise SettingsError(f"{name} is {value!r}; it must be {_WORDS[known[name]]}")
+        if name in limits and not limits[name][0] <= value <= limits[name][1]:
+            raise SettingsError(f"{name} is {value}; {_what_fits(name, *limits[name])}")
+    if layer.get("model_control", "all") not in ("all", "explicit"):
+        raise SettingsError(f"model_control is {layer['model_control']!r}; all or explicit fits")
+    parse_lanes(layer.get("cores", ""))
+    http = [layer["http"]] if layer.get("http") else []
+    for address in (*layer.get("listen", ()), *http):
+        try:
+            parse_address(address)
+        except ListenError as error:
+            raise SettingsError(str(error)) from None
+
+
+def _is_a(kind: str, value: object) -> bool:
+    if kind == "list[str]":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return type(value).__name__ == kind  # True is no whole number
 
 
 def _limits() -> dict[str, tuple[int, int]]:

@@ -33,7 +33,7 @@ def test_tcp(text: Any, host: Any, port: Any, loopback: Any, tmp_path: Any) -> N
             check_safe(address, None)
 
 
-@pytest.mark.parametrize("text", ["", "8001", ":8001", "host:", "host:x", "host:70000"])
+@pytest.mark.parametrize("text", ["", "8001", "unix:", ":8001", "host:", "host:x", "host:70000"])
 def test_no_address(text: Any) -> None:
     with pytest.raises(ListenError, match="is no address"):
         parse_address(text)

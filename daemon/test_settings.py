@@ -19,9 +19,13 @@ def test_layers(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
-        ({"sise": 1}, "unknown setting 'sise'; known: model_repository"),
-        ({"http": 1}, "setting http takes a str: 1"),
-        ({"quantum_us": True}, "takes a int"),
+        ({"xyz": 1}, "unknown setting 'xyz'; known: model_repository"),
+        ({"quantum": 1}, "unknown setting 'quantum'; did you mean 'quantum_us'"),
+        ({"http": 1}, "http is 1; it must be a string"),
+        ({"quantum_us": True}, "quantum_us is True; it must be a whole number"),
+        ({"reuse": 0}, "reuse is 0; it must be true or false"),
+        ({"listen": "unix:s"}, "listen is 'unix:s'; it must be a list of strings"),
+        ({"listen": [8001]}, r"listen is \[8001\]; it must be a list of strings"),
         ({"model_control": "some"}, "all or explicit"),
         ({"tls_key": "k"}, "go together"),
         (
@@ -44,9 +48,18 @@ def test_refused(layer: Any, text: Any, monkeypatch: Any) -> None:
 def test_unreadable_files(tmp_path: Any) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         read_settings(tmp_path / "none")
-    (tmp_path / "bad").write_text("=")
-    with pytest.raises(SettingsError, match="bad"):
-        read_settings(tmp_path / "bad")
+    for bad, text in (
+        ("=", "bad.toml: Invalid"),
+        ("sise = 1", "bad.toml: unknown setting 'sise'"),
+        ("quantum-us = 0", "bad.toml: quantum_us is 0; 1 or more"),
+        ('model-control = "some"', "bad.toml: model_control is 'some'"),
+        ('listen = ["nowhere"]', "bad.toml: 'nowhere' is no address; it is unix:PATH or HOST"),
+        ('http = "unix:"', "bad.toml: 'unix:' is no address"),
+        ('cores = "x"', "bad.toml: cores: 'x' is no list of cores"),
+    ):
+        (tmp_path / "bad.toml").write_text(bad)
+        with pytest.raises(SettingsError, match=text):
+            read_settings(tmp_path / "bad.toml")
 
 
 def test_lanes(monkeypatch: Any) -> None:

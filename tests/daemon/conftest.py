@@ -45,11 +45,11 @@ class Daemon:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
         if ready:
-            wait_for(self._serves, f"the daemon to serve:\n{self.log.read_text()}", START_S)
+            wait_for(self.serves, f"the daemon to serve:\n{self.log.read_text()}", START_S)
         return self
 
-    def _serves(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
+    def serves(self) -> bool:
+        assert self.process.poll() is None, self.log.exists() and self.log.read_text()
         with grpc.insecure_channel(self.address) as channel:
             health = health_pb2_grpc.HealthStub(channel)
             with contextlib.suppress(grpc.RpcError):

@@ -40,6 +40,8 @@ def test_the_socket_is_its_owners(daemon: Daemon) -> None:
         (["--cores", "100000"], "none of this process's"),
         (["--onnxruntime-lanes", "0"], "onnxruntime_lanes is 0; this process may use"),
         (["--onnxruntime-lanes", "9999"], "onnxruntime_lanes is 9999; this process may use"),
+        (["--hang-seconds", "-4"], "hang_seconds is -4; 0 or more"),
+        (["--http", "127.0.0.1:0", "--listen", "unix:/proc/s"], "/proc"),
         (["--tls-key", "k"], "go together"),
         (["--config", "/does/not/exist.toml"], "No such file"),
         (["--state-dir", "/proc/nowhere"], "choose another --state-dir"),
@@ -50,6 +52,7 @@ def test_what_it_refuses(tmp_path: Path, arguments: list[str], text: str) -> Non
     done = _serve(*given)
     assert done.returncode == 1
     assert text in done.stderr
+    assert done.stderr.startswith("coexec serve: "), "nothing was begun, so nothing is logged"
     assert "Traceback" not in done.stderr
 
 

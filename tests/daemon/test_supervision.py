@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from . import networks
-from .conftest import Daemon, running, tensor, wait_for
+from .conftest import START_S, Daemon, running, tensor, wait_for
 
 
 class Load:
@@ -176,17 +178,37 @@ def test_an_engine_that_hangs_is_replaced(tmp_path: Path, small: Path) -> None:
         assert daemon.metric("coexec_models_put_aside_total") == 0
 
 
+def test_a_log_that_nobody_reads_stops_nothing(tmp_path: Path, small: Path) -> None:
+    """Of a daemon whose terminal is gone, say; that of a full disk is the same."""
+    daemon = Daemon(tmp_path, models=small)
+    read, write = os.pipe()
+    os.close(read)
+    daemon.process = subprocess.Popen(daemon.command, stdout=write, stderr=write)
+    os.close(write)
+    try:
+        wait_for(daemon.serves, "the daemon to serve", START_S)
+        _kill(daemon)
+        with daemon.client() as client:
+            x = np.ones((1, 16), np.float32)
+            y = client.infer("identity", [tensor("x", x)]).as_numpy("y")
+            np.testing.assert_array_equal(y, x)
+    finally:
+        assert daemon.stop() == 0
+
+
 def test_what_never_ends_is_put_aside(tmp_path: Path, small: Path) -> None:
     models = tmp_path / "models"
     shutil.copytree(small, models)
     networks.counting(networks.place(models, "counting"))
+    limit = 'parameters { key: "hang_seconds" value { string_value: "1" } }'
+    (models / "counting" / "config.pbtxt").write_text(limit)
     with (
-        running(tmp_path / "d", "--hang-seconds", "1", models=models) as daemon,
+        running(tmp_path / "d", models=models) as daemon,
         daemon.client() as client,
     ):
         few, endless = np.array(3, np.int64), np.array(2**62, np.int64)
         assert client.infer("counting", [tensor("n", few)]).as_numpy("count") == 3
-        with pytest.raises(InferenceServerException, match="the engine died 3 times") as caught:
+        with pytest.raises(InferenceServerException, match="the engine hung twice") as caught:
             client.infer("counting", [tensor("n", endless)])
         assert "StatusCode.UNAVAILABLE" in caught.value.status()
         assert "it hung: " in str(caught.value)
