@@ -19,7 +19,7 @@ from coexec.protos import coexec_pb2, engine_pb2
 from .play import CAMERAS, HEADS, SOUND, Material, Played, Side, frames_per_s, play
 from .score import SCORES_MIN, Timing, largest_difference, mistakes, scores
 from .serve import NETWORKS, DemoError, ServedDaemon
-from .sides import DaemonSide, OnnxRuntimeSide, fastest_onnxruntime
+from .sides import DaemonSide, Failure, OnnxRuntimeSide, fastest_onnxruntime, summary
 
 _WINDOWS_PER_S = 20.0
 _PARTS = 3  # each side plays so often, in turns
@@ -49,7 +49,7 @@ class Outcome:
     theirs: SideFigures
     scores: dict[str, float]
     difference: float
-    failures: list[str]
+    failures: list[Failure]
     transport: str
     report: engine_pb2.SharingReport
     plan: engine_pb2.EnginePlan
@@ -184,8 +184,8 @@ def _print(outcome: Outcome, say: _Say) -> None:
     ]
     say(table(("answers against the truth", "score", "at least"), rows))
     say(f"largest difference from ONNX Runtime's outputs: {outcome.difference:.1e}")
-    for text in sorted(set(outcome.failures)):
-        say(f"{outcome.failures.count(text)} times {text}")
+    for text in summary(outcome.failures):
+        say(text)
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "sides": [asdict(outcome.ours), asdict(outcome.theirs)],
         "scores": outcome.scores,
         "difference": outcome.difference,
-        "failures": outcome.failures,
+        "failures": [asdict(failure) for failure in outcome.failures],
         "transport": outcome.transport,
         "work_done_us": done_us,
         "work_saved_us": saved_us,

@@ -1,7 +1,9 @@
 """The two sides of the comparison: the daemon through its client, and ONNX Runtime sessions."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,26 @@ from coexec.clients import Client, CoexecError
 from .play import CAMERAS, HEADS, SOUND, Array, Material, frames_per_s
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What did not come back in time, or not at all."""
+
+    what: str  # the network, or the frame
+    code: str
+    text: str
+
+
+def summary(failures: Sequence[Failure]) -> list[str]:
+    """A line for each kind, with one failure's own words."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
+        kinds.setdefault((failure.what, failure.code), []).append(failure.text)
+    return [
+        f"{what}: {len(texts)} times {code}, as in: {texts[0]}"
+        for (what, code), texts in sorted(kinds.items())
+    ]
+
+
 class DaemonSide:
     """A running daemon: one call names all heads."""
 
@@ -21,7 +43,7 @@ class DaemonSide:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.failures: list[str] = []  # what was refused or failed
+        self.failures: list[Failure] = []
         self.transport = ""
 
     def frame(self, image: Array, deadline_us: int) -> dict[str, Array]:
@@ -29,12 +51,12 @@ class DaemonSide:
         try:
             answers = self._client.infer_many(HEADS, {"image": image}, deadline_us=deadline_us)
         except CoexecError as error:
-            self.failures.append(f"{error.code.name}: {error}")
+            self.failures.append(Failure("all networks", error.code.name, str(error)))
             return {}
         outputs: dict[str, Array] = {}
         for name, answer in answers.items():
             if isinstance(answer, CoexecError):
-                self.failures.append(f"{name}: {answer.code.name}: {answer}")
+                self.failures.append(Failure(name, answer.code.name, str(answer)))
             else:
                 (outputs[name],) = answer.values()
                 self.transport = answer.transport
@@ -45,7 +67,7 @@ class DaemonSide:
         try:
             answer = self._client.infer(SOUND, {"features": features}, deadline_us=deadline_us)
         except CoexecError as error:
-            self.failures.append(f"{SOUND}: {error.code.name}: {error}")
+            self.failures.append(Failure(SOUND, error.code.name, str(error)))
             return {}
         return {SOUND: answer["kind"]}
 

@@ -156,7 +156,18 @@ def test_what_the_daemon_refuses_is_counted() -> None:
     side = sides.DaemonSide(Refusing())  # type: ignore[arg-type]
     assert side.frame(np.zeros((1, 3, 96, 96), np.float32), 1) == {}
     assert side.window(np.zeros((1, 40, 32), np.float32), 1) == {}
-    assert side.failures == ["scene_count: UNKNOWN: no time", "sound_command: UNKNOWN: gone"]
+    assert [vars(failure) for failure in side.failures] == [
+        {"what": "scene_count", "code": "UNKNOWN", "text": "no time"},
+        {"what": "sound_command", "code": "UNKNOWN", "text": "gone"},
+    ]
+
+
+def test_failures_of_a_kind_are_one_line() -> None:
+    late = [sides.Failure("a", "DEADLINE_EXCEEDED", f"{k} ms are left") for k in range(3)]
+    assert sides.summary([*late, sides.Failure("a", "UNAVAILABLE", "gone")]) == [
+        "a: 3 times DEADLINE_EXCEEDED, as in: 0 ms are left",
+        "a: 1 times UNAVAILABLE, as in: gone",
+    ]
 
 
 def test_pictures_are_drawn(tmp_path: Path) -> None:
