@@ -3,11 +3,11 @@ NAME/VERSION/model.coexec, and an optional NAME/config.pbtxt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coexec.compiler.errors import did_you_mean
+from coexec.compiler.errors import did_you_mean, some_of
 from coexec.daemon.errors import RequestError, invalid, not_found
 from coexec.protos import model_config_pb2 as config_pb
 
@@ -120,5 +120,17 @@ def parse_version(name: str, version: str) -> int | None:
     return int(version)
 
 
-def unknown_model(name: str, known: Iterable[str]) -> RequestError:
-    return not_found(f"Request for unknown model: '{name}' is not found{did_you_mean(name, known)}")
+def unknown_model(name: str, known: Collection[str]) -> RequestError:
+    return not_found(f"Request for unknown model: '{name}' is not found{others(name, known)}")
+
+
+def others(name: str, known: Collection[str]) -> str:
+    """The end of a message about a model that is not there: which one is meant, or what is."""
+    return did_you_mean(name, known) or f"; there are {some_of(known) or 'none'}"
+
+
+def unknown_version(name: str, version: int, loaded: Iterable[int]) -> RequestError:
+    there = ", ".join(map(str, sorted(loaded)))
+    return not_found(
+        f"Request for unknown model: '{name}' version {version} is not found; loaded: {there}"
+    )

@@ -10,6 +10,7 @@ from coexec.daemon.repository.layout import (
     model_folders,
     parse_version,
     unknown_model,
+    unknown_version,
 )
 
 
@@ -89,7 +90,9 @@ def test_an_unknown_model_is_told_the_nearest() -> None:
     assert unknown_model("scen_count", ["scene_count", "mlp"]).text == (
         "Request for unknown model: 'scen_count' is not found; did you mean 'scene_count'?"
     )
-    assert unknown_model("x", ["mlp"]).text.endswith("'x' is not found")
+    assert unknown_model("x", ["mlp", "abc"]).text.endswith("'x' is not found; there are abc, mlp")
+    assert unknown_model("x", []).text.endswith("'x' is not found; there are none")
+    assert unknown_version("m", 7, [3, 1]).text.endswith("'m' version 7 is not found; loaded: 1, 3")
 
 
 def test_versions_of_requests() -> None:
