@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -14,6 +14,7 @@ from coexec.daemon.errors import RequestError, from_number, invalid, unavailable
 from coexec.daemon.flights import Flights, now_us
 from coexec.daemon.parameters import RequestOptions, read_options
 from coexec.daemon.regions import Regions
+from coexec.daemon.repository.programs import GoneError
 from coexec.daemon.repository.repository import Repository
 from coexec.daemon.repository.version import ModelVersion
 from coexec.daemon.sources import Allocator, Source, bind, check_known, read_sources
@@ -71,12 +72,12 @@ class Inference:
         say that the response is the request's last. Raises RequestError."""
         started_ns = time.monotonic_ns()
         request, raw = parse_with_raw(pb.ModelInferRequest, message, _INFER_RAW_FIELD)
-        version = self._repository.find(request.model_name, request.model_version)
-        with _Counted(version, started_ns):
+
+        def call(version: ModelVersion) -> Call:
             options = read_options(request.parameters)
             sources = read_sources(request.inputs, raw, self._regions)
             check_known(version, sources)
-            call = Call(
+            return Call(
                 version,
                 request.id,
                 read_wanted(version, request.outputs, self._regions),
@@ -86,7 +87,8 @@ class Inference:
                 started_ns,
                 final,
             )
-            return await self._run(call)
+
+        return await self._serve(request.model_name, request.model_version, started_ns, call)
 
     async def infer_many(self, message: bytes, remaining_s: float | None) -> bytes:
         """A serialized InferManyRequest to a serialized InferManyResponse. What is wrong with
@@ -129,22 +131,35 @@ class Inference:
     async def _one_of_many(
         self, selection: co_pb.ModelSelection, sources: Mapping[str, Source], common: Common
     ) -> co_pb.ModelResult:
+        def call(version: ModelVersion) -> Call:
+            return Call(
+                version,
+                common.request_id,
+                read_wanted(version, selection.outputs, self._regions),
+                bind(version, sources),
+                common.options,
+                common.remaining_s,
+                common.started_ns,
+            )
+
         try:
-            version = self._repository.find(selection.name, selection.version)
-            with _Counted(version, common.started_ns):
-                call = Call(
-                    version,
-                    common.request_id,
-                    read_wanted(version, selection.outputs, self._regions),
-                    bind(version, sources),
-                    common.options,
-                    common.remaining_s,
-                    common.started_ns,
-                )
-                parts = await self._run(call)
+            parts = await self._serve(selection.name, selection.version, common.started_ns, call)
         except RequestError as error:
             return co_pb.ModelResult(code=error.code.value[0], message=error.text)
         return co_pb.ModelResult(response=pb.ModelInferResponse.FromString(b"".join(parts)))
+
+    async def _serve(
+        self, name: str, number: str, started_ns: int, call: Callable[[ModelVersion], Call]
+    ) -> list[Buffer]:
+        """By the version that is there now, or by the one that takes its place meanwhile."""
+        while True:
+            version = self._repository.find(name, number)
+            with _Counted(version, started_ns):
+                try:
+                    return await self._run(call(version))
+                except GoneError:
+                    if self._repository.find(name, number) is version:
+                        raise
 
     async def _run(self, call: Call) -> list[Buffer]:
         version = call.version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from coexec.protos import engine_pb2
 from coexec.protos import inference_pb2 as pb
 from coexec.scheduler.engine.client import EngineError
 
+_ANSWER_S = 1.0  # the daemon's own figures do not wait longer for the engine's
+
 
 @dataclass(slots=True, eq=False)
 class Snapshots:
@@ -22,10 +25,11 @@ class Snapshots:
     supervisor: Supervisor
 
     async def engine(self) -> engine_pb2.EngineSnapshot:
-        """Empty while the engine restarts."""
+        """Empty while the engine restarts, or hangs."""
         try:
-            return await self.supervisor.snapshot()
-        except (RequestError, EngineError):
+            async with asyncio.timeout(_ANSWER_S):
+                return await self.supervisor.snapshot()
+        except (RequestError, EngineError, TimeoutError):
             return engine_pb2.EngineSnapshot()
 
     async def statistics(self, versions: Sequence[ModelVersion]) -> pb.ModelStatisticsResponse:

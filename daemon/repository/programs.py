@@ -7,13 +7,19 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from coexec.daemon.errors import RequestError, exhausted, unavailable
+import grpc
+
+from coexec.daemon.errors import RequestError, exhausted
 from coexec.daemon.supervisor import Program
 
 Shapes = tuple[tuple[int, ...], ...]  # of every input, in the model's order
 PROGRAMS_MAX = 16  # specialisations kept per model version
 BUILDING_MAX = 4  # specialisations made at once, per model version
 REFUSALS_MAX = 64  # shapes remembered as impossible
+
+
+class GoneError(RequestError):
+    """The version was unloaded, or replaced, while a request waited for its program."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +40,10 @@ class Programs:
 
     def all(self) -> list[Program]:
         return [*([self.fixed] if self.fixed is not None else []), *self._ready.values()]
+
+    def shapes(self) -> list[Shapes]:
+        """Those that there are programs for, the last used first."""
+        return list(reversed(self._ready))
 
     def enter(self, shapes: Shapes) -> Program | None:
         """The program for shapes, to be given back with `leave`; None when it must be made."""
@@ -115,8 +125,8 @@ class Programs:
         await self.drop(program)
 
 
-def _gone() -> RequestError:
-    return unavailable("the model was unloaded meanwhile; load it again")
+def _gone() -> GoneError:
+    return GoneError(grpc.StatusCode.UNAVAILABLE, "the model was unloaded meanwhile; load it again")
 
 
 def _notice(task: asyncio.Task[Program]) -> None:

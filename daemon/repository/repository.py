@@ -9,7 +9,6 @@ from pathlib import Path
 
 import structlog
 
-from coexec.compiler.errors import did_you_mean
 from coexec.daemon.errors import RequestError, not_found, unavailable
 from coexec.daemon.flights import Flights
 from coexec.daemon.repository.cache import CompiledCache
@@ -19,8 +18,10 @@ from coexec.daemon.repository.layout import (
     check_name,
     find_versions,
     model_folders,
+    others,
     parse_version,
     unknown_model,
+    unknown_version,
 )
 from coexec.daemon.repository.loader import Loader
 from coexec.daemon.repository.model import (
@@ -33,6 +34,7 @@ from coexec.daemon.repository.model import (
 )
 from coexec.daemon.repository.overrides import Override, keep_only, store_override
 from coexec.daemon.repository.version import ModelVersion
+from coexec.daemon.repository.warming import warm
 from coexec.daemon.state import State, StateStore, StoredOverride
 from coexec.daemon.supervisor import Supervisor
 from coexec.protos import inference_pb2 as pb
@@ -72,9 +74,11 @@ class Repository:
             raise unavailable(
                 f"Request for unknown model: '{name}' has no available versions: {model.reason}"
             )
-        found = model.versions.get(max(model.versions) if number is None else number)
+        if number is None:
+            number = max(model.versions)
+        found = model.versions.get(number)
         if found is None:
-            raise not_found(f"Request for unknown model: '{name}' version {number} is not found")
+            raise unknown_version(name, number, model.versions)
         if found.aside:
             raise unavailable(f"model '{name}': {found.aside}")
         return found
@@ -99,7 +103,7 @@ class Repository:
         if number is None:
             return [model.versions[key] for key in sorted(model.versions)]
         if number not in model.versions:
-            raise not_found(f"Request for unknown model: '{name}' version {number} is not found")
+            raise unknown_version(name, number, model.versions)
         return [model.versions[number]]
 
     def versions_of(self, name: str) -> list[str]:
@@ -195,6 +199,7 @@ class Repository:
         model.state, model.reason = LOADING, "" if model.versions else "loading"
         try:
             versions = await self._load_versions(name, override, model.versions)
+            await warm(versions, model.versions)
         except RequestError as error:
             model.state, model.reason = (READY, "") if model.versions else (UNAVAILABLE, error.text)
             raise
@@ -237,7 +242,7 @@ class Repository:
             raise not_found(
                 f"failed to load '{name}', no version is available: no model repository holds "
                 f"'{name}'; looked in {', '.join(map(str, self._folders)) or 'none'}"
-                f"{did_you_mean(name, folders)}"
+                f"{others(name, folders)}"
             )
         if override is not None:
             return folder, parse_json_config(name, override.config)

@@ -1,0 +1,44 @@
+from types import SimpleNamespace
+from typing import Any
+
+from coexec.daemon.errors import invalid
+from coexec.daemon.repository.test_programs import Maker, shapes
+from coexec.daemon.repository.warming import warm
+
+
+def _version(maker: Maker, *inputs: str, side: int = 0) -> Any:
+    def check_shapes(given: Any) -> None:
+        if side and given[0][0] != side:
+            raise invalid("does not fit")
+
+    ports = [SimpleNamespace(name=name) for name in inputs]
+    return SimpleNamespace(inputs=ports, programs=maker.programs, check_shapes=check_shapes)
+
+
+async def _known() -> Any:
+    maker = Maker()
+    for n in (1, 2):
+        await maker.programs.build(shapes(n))
+    maker.programs.leave(maker.programs.enter(shapes(1)))
+    return {3: _version(maker, "x")}
+
+
+async def test_shapes_in_use_are_made_before_the_change() -> None:
+    maker = Maker()
+    await warm({3: _version(maker, "x")}, await _known())
+    assert maker.made == [shapes(1), shapes(2)]  # the last used first
+
+
+async def test_a_newer_version_takes_the_shapes_of_the_newest() -> None:
+    maker = Maker()
+    await warm({4: _version(maker, "x", side=2)}, await _known())
+    assert maker.made == [shapes(2)]  # it does not take the other
+
+
+async def test_nothing_is_made_for_nothing() -> None:
+    maker = Maker()
+    known = await _known()
+    await warm({3: _version(maker, "y")}, known)  # another network
+    await warm({1: _version(maker, "x")}, {})
+    await warm(known, known)
+    assert maker.made == []
