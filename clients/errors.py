@@ -102,9 +102,7 @@ _BY_CODE = {
         ServerError,
     )
 }
-# How gRPC says that nobody is there, and what it says before the reason.
-_NOBODY = re.compile("connect|DNS resolution failed", re.IGNORECASE)
-_PREFIX = re.compile(r"^.*error: |^DNS resolution failed for [^ ]*: (C-ares [^:]*: )?")
+_NOBODY = re.compile("connect|resol", re.IGNORECASE)  # how gRPC says so
 _CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 
 
@@ -124,7 +122,7 @@ def error_from_call(error: grpc.RpcError, address: str) -> CoexecError:
     code: grpc.StatusCode = error.code()
     details: str = error.details() or code.name.lower()
     if code is grpc.StatusCode.UNAVAILABLE and _NOBODY.search(details):
-        cause = _PREFIX.sub("", details)
+        cause = details.rpartition(": ")[2].strip("[]")
         details = (
             f"no daemon answers at {address} ({cause}); "
             "start one with `coexec serve`, or name its address"

@@ -7,9 +7,11 @@ from coexec.protos import coexec_pb2, inference_pb2
 from .arguments import UINT64_MAX, file_contents, json_config, seconds, text
 from .calls import MESSAGE_ONLY, Call, Layout, Target
 from .codec import datatype_of, encode, encode_into
+from .errors import ArgumentError
 from .regions import Region
 
 _UINT32_MAX = 2**32 - 1
+_MESSAGE_BYTES_MAX = 2**31 - 1  # the protocol's bound
 _Request = inference_pb2.ModelInferRequest
 _Output = inference_pb2.ModelInferRequest.InferRequestedOutputTensor
 
@@ -32,6 +34,14 @@ def _fill_inputs(
     layout: Layout,
     region: Region | None,
 ) -> None:
+    """Raises ArgumentError for more than a message carries."""
+    slots = layout.inputs if region is not None else {}
+    size = sum(array.nbytes for name, array in call.inputs.items() if name not in slots)
+    if size > _MESSAGE_BYTES_MAX:
+        raise ArgumentError(
+            f"inputs take {size} bytes; a message carries {_MESSAGE_BYTES_MAX} at most: send fewer "
+            "rows at a time"
+        )
     for name, array in call.inputs.items():
         tensor = request.inputs.add(name=name, datatype=datatype_of(array), shape=array.shape)
         slot = layout.inputs.get(name)

@@ -264,6 +264,10 @@ def test_unknown_models_odd_answers_and_absent_daemons(fake: Fake, tmp_path: Pat
             client.infer("odd", {"x": _ramp(2)})
         with pytest.raises(ValueError, match="pair takes x, z: give a mapping"):
             client.infer("pair", _ramp(2))
+    with Client("127.0.0.1:1") as client:
+        nobody = r"^no daemon answers at 127.0.0.1:1 \(Connection refused\); start one with"
+        with pytest.raises(UnavailableError, match=nobody):
+            client.metadata("double")
     with Client(f"unix:{tmp_path}/nobody.sock") as client:
         assert not client.live()
         with pytest.raises(
@@ -285,6 +289,10 @@ def test_unknown_models_odd_answers_and_absent_daemons(fake: Fake, tmp_path: Pat
         ({"priority": -1}, "priority is -1; it must be a whole number from 0"),
         ({"outputs": "yz"}, "outputs is 'yz'; it must be a list of names"),
         ({"request_id": 7}, "request_id is 7; it must be a str"),
+        (
+            {"inputs": np.broadcast_to(np.float32(0), (3 << 28,))},
+            "inputs take 3221225472 bytes; a message carries 2147483647 at most",
+        ),
         ({"timeout_s": "5"}, "timeout_s is '5'; it must be 0 or more seconds"),
         ({"timeout_s": -1}, "timeout_s is -1; it must be 0 or more seconds"),
         ({"model": 7}, "model is 7; it must be a str"),
