@@ -13,7 +13,9 @@ from coexec.compiler.onnx_import.node import Converter, Node, NotNative, normal_
 def resize(node: Node) -> list[Value | None]:
     mode = node.text_attr("mode", "nearest")
     if node.opset < 11:
-        return [_emit(node, mode, "asymmetric", "floor", _old_scales(node), None)]
+        scales = _old_scales(node)
+        nearest = _old_nearest(scales) if mode == "nearest" else "floor"
+        return [_emit(node, mode, "asymmetric", nearest, scales, None)]
     for name, refused in (("antialias", 1), ("exclude_outside", 1)):
         if node.int_attr(name, 0) == refused:
             raise NotNative(f"it sets {name}")
@@ -53,6 +55,15 @@ def _old_scales(node: Node) -> list[float]:
     if known is None:
         raise NotNative("it has no scales")
     return [float(s) for s in known.reshape(-1)]
+
+
+def _old_nearest(scales: list[float]) -> str:
+    """ONNX does not say which element opset 10 takes between two; ONNX Runtime takes the lower one
+    when a dim grows and the upper one when it shrinks."""
+    shrinks = any(scale < 1.0 for scale in scales)
+    if shrinks and any(scale > 1.0 for scale in scales):
+        raise NotNative(f"one dim shrinks and another grows, by {scales}")
+    return "ceil" if shrinks else "floor"
 
 
 def _emit(

@@ -90,6 +90,20 @@ def test_upsample_and_the_first_resize(same: Check, mode: str, opset: int) -> No
     same(OneNode(op, [x, scales], {"mode": mode}, opset=opset, constants=(1,)))
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("scale", [0.33, 0.5, 0.7])
+def test_the_first_resize_to_a_smaller_size(same: Check, mode: str, scale: float) -> None:
+    x = _RNG.standard_normal((1, 2, 8, 9)).astype(np.float32)
+    scales = np.array([1, 1, 1, scale], np.float32)
+    same(OneNode("Resize", [x, scales], {"mode": mode}, opset=10, constants=(1,)))
+
+
+def test_the_first_resize_that_shrinks_and_grows_stays_foreign(same: Check) -> None:
+    x = _RNG.standard_normal((1, 2, 8, 9)).astype(np.float32)
+    case = OneNode("Resize", [x, np.array([1, 1, 2, 0.5], np.float32)], opset=10, constants=(1,))
+    same(case, foreign="one dim shrinks and another grows")
+
+
 def test_cubic_stays_foreign(same: Check) -> None:
     x = _RNG.standard_normal((1, 1, 4, 4)).astype(np.float32)
     scales = np.array([1, 1, 2, 2], np.float32)
