@@ -25,8 +25,13 @@ void Pin(int core) {
   pthread_setaffinity_np(pthread_self(), sizeof set, &set);  // best effort: cpusets may forbid it
 }
 
-// Parts are handed out by an atomic counter; rounds are numbered so that a sleeping worker
-// can tell a new round from the one it has finished.
+constexpr uint64_t kNoPart = 0x7FFFFFFF;
+
+uint32_t RoundOf(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
+int PartOf(uint64_t ticket) { return static_cast<int>(ticket & 0xFFFFFFFF); }
+
+// A part is claimed with the round it belongs to, so a worker that comes late takes nothing, and
+// the caller never waits for one that sleeps or has lost its core before it claimed a part.
 class ThreadTeam final : public Team {
  public:
   explicit ThreadTeam(const std::vector<int>& cores) {
@@ -48,53 +53,68 @@ class ThreadTeam final : public Team {
   int size() const override { return static_cast<int>(workers_.size()) + 1; }
 
   void Run(int parts, FunctionRef<void(int)> body) override {
-    if (parts == 1 || workers_.empty()) {
+    if (parts <= 1 || workers_.empty()) {
       for (int part = 0; part < parts; ++part) body(part);
       return;
     }
-    body_ = &body;
-    parts_ = parts;
-    next_.store(0, std::memory_order_relaxed);
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
-    Take(body);
-    for (int left = busy_.load(std::memory_order_acquire); left != 0;
-         left = busy_.load(std::memory_order_acquire)) {
-      Await(busy_, left);
+    // No part of the last round may be claimed once `parts_` is this one's.
+    const uint64_t round = RoundOf(ticket_.load(std::memory_order_relaxed));
+    ticket_.store(round << 32 | kNoPart, std::memory_order_relaxed);
+    body_.store(&body, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+    parts_.store(parts, std::memory_order_release);
+    ticket_.store((round + 1) << 32, std::memory_order_release);
+    WakeAll();
+    TakeParts();
+    for (int done = done_.load(std::memory_order_acquire); done != parts;
+         done = done_.load(std::memory_order_acquire)) {
+      Await(done_, done);
     }
   }
 
  private:
   void Stop() {
-    body_ = nullptr;
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+    stopped_.store(true, std::memory_order_relaxed);
+    WakeAll();
     for (std::thread& worker : workers_) worker.join();
   }
 
-  void Take(FunctionRef<void(int)> body) {
-    for (int part = next_.fetch_add(1, std::memory_order_relaxed); part < parts_;
-         part = next_.fetch_add(1, std::memory_order_relaxed)) {
-      body(part);
+  void WakeAll() {
+    wake_.fetch_add(1, std::memory_order_release);
+    wake_.notify_all();
+  }
+
+  void TakeParts() {
+    uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    const uint32_t round = RoundOf(ticket);
+    while (RoundOf(ticket) == round && PartOf(ticket) < parts_.load(std::memory_order_acquire)) {
+      // Success means that the round is still on: it cannot end before our part is done.
+      if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
+                                         std::memory_order_acquire)) {
+        continue;
+      }
+      (*body_.load(std::memory_order_relaxed))(PartOf(ticket));
+      const int parts = parts_.load(std::memory_order_relaxed);
+      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == parts) done_.notify_one();
+      ticket = ticket_.load(std::memory_order_acquire);
     }
   }
 
   void Work() {
     for (uint32_t seen = 0;;) {
-      Await(round_, seen);
-      seen = round_.load(std::memory_order_acquire);
-      if (body_ == nullptr) return;
-      Take(*body_);
-      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+      Await(wake_, seen);
+      seen = wake_.load(std::memory_order_acquire);
+      if (stopped_.load(std::memory_order_relaxed)) return;
+      TakeParts();
     }
   }
 
-  const FunctionRef<void(int)>* body_ = nullptr;
-  int parts_ = 0;
-  std::atomic<int> next_{0};
-  std::atomic<int> busy_{0};
-  std::atomic<uint32_t> round_{0};
+  std::atomic<uint64_t> ticket_{0};  // round << 32 | next part
+  std::atomic<int> parts_{0};
+  std::atomic<const FunctionRef<void(int)>*> body_{nullptr};
+  std::atomic<int> done_{0};
+  std::atomic<uint32_t> wake_{0};  // counts what workers wait for
+  std::atomic<bool> stopped_{false};
   std::vector<std::thread> workers_;
 };
 

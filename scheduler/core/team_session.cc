@@ -7,6 +7,8 @@
 namespace coexec::scheduler {
 namespace {
 
+constexpr uint64_t kNoPart = 0x7FFFFFFF;
+
 uint32_t RoundOf(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
 int PartOf(uint64_t ticket) { return static_cast<int>(ticket & 0xFFFFFFFF); }
 
@@ -21,10 +23,13 @@ void TeamSession::Run(int parts, kernels::FunctionRef<void(int)> body) {
     for (int part = 0; part < parts; ++part) body(part);
     return;
   }
+  uint32_t round = RoundOf(ticket_.load(std::memory_order_relaxed));
+  // A helper that comes late must claim no part of the last round once `parts_` is this one's.
+  ticket_.store(static_cast<uint64_t>(round) << 32 | kNoPart, std::memory_order_relaxed);
   body_.store(&body, std::memory_order_relaxed);
-  parts_.store(parts, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
-  uint32_t round = RoundOf(ticket_.load(std::memory_order_relaxed)) + 1;
+  parts_.store(parts, std::memory_order_release);
+  ++round;
   ticket_.store(static_cast<uint64_t>(round) << 32, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) > 0) Nudge();
   --round;  // so that TakeParts sees a new round
@@ -81,8 +86,7 @@ bool TeamSession::TakeParts(uint32_t& seen_round) {
   if (RoundOf(ticket) == seen_round) return false;
   const uint32_t round = RoundOf(ticket);
   while (RoundOf(ticket) == round) {
-    const int parts = parts_.load(std::memory_order_relaxed);
-    if (PartOf(ticket) >= parts) break;
+    if (PartOf(ticket) >= parts_.load(std::memory_order_acquire)) break;
     // Success means that the round is still on: it cannot end before our part is done.
     if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {

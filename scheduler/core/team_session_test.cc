@@ -42,6 +42,28 @@ void TestHelpersComeAndGo() {
   for (std::thread& helper : helpers) helper.join();
 }
 
+// A helper that looks at the end of one round must take nothing of it once the next, of more
+// parts, has begun.
+void TestRoundsOfDifferentParts() {
+  TeamSession team(4);
+  std::atomic<bool> leave{false};
+  std::vector<std::thread> helpers;
+  for (int i = 0; i < 3; ++i) helpers.emplace_back([&] { team.Help(leave); });
+  std::vector<std::atomic<int>> ran(16);
+  for (int round = 0; round < 3000; ++round) {
+    const int parts = round % 5 == 0 ? 16 : round % 3 + 1;
+    team.BeginStep();
+    team.Run(parts, [&](int part) { ran[static_cast<size_t>(part)].fetch_add(1); });
+    for (int part = 0; part < 16; ++part) {
+      const int count = ran[static_cast<size_t>(part)].exchange(0);
+      CHECK(count == (part < parts), "round %d of %d parts: part %d ran %d times", round, parts,
+            part, count);
+    }
+  }
+  team.Close();
+  for (std::thread& helper : helpers) helper.join();
+}
+
 void TestASleepingHelperWakes() {
   TeamSession team(2);
   std::atomic<bool> leave{false};
@@ -71,5 +93,6 @@ void TestASleepingHelperWakes() {
 
 int main() {
   coexec::scheduler::TestHelpersComeAndGo();
+  coexec::scheduler::TestRoundsOfDifferentParts();
   coexec::scheduler::TestASleepingHelperWakes();
 }
