@@ -127,4 +127,6 @@ def error_from_call(error: grpc.RpcError, address: str) -> CoexecError:
             f"no daemon answers at {address} ({cause}); "
             "start one with `coexec serve`, or name its address"
         )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and details == "Deadline Exceeded":
+        details = "timeout_s passed before the daemon answered"  # these words are gRPC's own
     return error_for(code, details)

@@ -11,6 +11,7 @@ import mmap
 import os
 import secrets
 import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -18,6 +19,7 @@ OWNED_PREFIX = "coexec-owned-"  # of keys whose owners keep them locked
 _FOLDER = Path("/dev/shm")
 _REGION_BYTES_MIN = 1 << 18
 _POOL_BYTES_MAX = 1 << 28
+_ORPHAN_AGE_S = 10.0
 
 
 class Region:
@@ -66,6 +68,20 @@ def _unlink(path: Path, owner_pid: int) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_orphans() -> None:
+    """Remove what clients left that were killed between making a region and registering it."""
+    for path in _FOLDER.glob(f"{OWNED_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another's, or gone meanwhile
+            if time.time() - path.stat().st_mtime < _ORPHAN_AGE_S:
+                continue  # it may be about to be locked
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
+
+
 class RegionPool:
     """Regions to lend. Safe with several threads."""
 
@@ -76,6 +92,7 @@ class RegionPool:
         self._free: list[Region] = []
         self._lent: set[Region] = set()
         self._dropped: list[str] = []
+        self._has_cleaned = False
         self.closed = False
 
     def take(self, byte_size: int) -> Region | None:
@@ -93,6 +110,9 @@ class RegionPool:
                     self._drop(self._free.pop(0))
                 if self._bytes + size > self._bytes_max:
                     return None
+                if not self._has_cleaned:
+                    self._has_cleaned = True
+                    remove_orphans()
                 try:
                     region = Region(size)
                 except OSError:

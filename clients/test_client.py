@@ -364,6 +364,16 @@ async def test_a_closed_client(fake: Fake) -> None:
             await start()
 
 
+def test_a_timeout_is_the_callers(fake: Fake) -> None:
+    fake[0].hold.clear()
+    with (
+        Client(fake[1]) as client,
+        pytest.raises(DeadlineError, match="timeout_s passed before the daemon answered"),
+    ):
+        client.infer("double", {"x": _ramp(2)}, timeout_s=0.01)
+    fake[0].hold.set()
+
+
 async def test_closing_ends_what_is_under_way(fake: Fake) -> None:
     fake[0].hold.clear()
     async with AsyncClient(fake[1]) as client:

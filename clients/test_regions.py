@@ -58,6 +58,25 @@ def test_a_region_is_locked_as_long_as_its_owner_is_there() -> None:
     os.close(other)
 
 
+def test_orphans_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(regions, "_FOLDER", tmp_path)
+    pool = regions.RegionPool()
+    kept = pool.take(10)
+    assert kept is not None
+    orphan, young, other = (tmp_path / f"{regions.OWNED_PREFIX}{name}" for name in "abc")
+    foreign = tmp_path / "c"
+    for path in (orphan, young, foreign):
+        path.write_bytes(b"")
+    other.symlink_to(foreign)
+    for path in (orphan, foreign, tmp_path / kept.name):
+        os.utime(path, (1, 1))
+    made = regions.RegionPool().take(10)
+    assert made is not None
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(young.name, other.name, foreign.name, kept.name, made.name)
+    }
+
+
 def test_no_region_where_none_can_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(regions, "_FOLDER", tmp_path / "absent")
     assert regions.RegionPool().take(10) is None
