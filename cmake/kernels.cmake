@@ -6,7 +6,7 @@ list(FILTER KERNEL_SOURCES EXCLUDE REGEX "(/bindings/|_test\\.cc$)")
 # tables keep: COEXEC_BUILT_ISA holds names of kernels/base/isa.h.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(FILTER KERNEL_SOURCES EXCLUDE REGEX "/(arm|other)_[^/]*$")
-  set(COEXEC_BUILT_ISA "kAvx2Fma|kAvx512|kVnni|kAmx")
+  set(COEXEC_BUILT_ISA "kAvx2Fma|kAvx512|kVnni|kAmx|kBf16")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   list(FILTER KERNEL_SOURCES EXCLUDE REGEX "/(x86|other)_[^/]*$")
   set(COEXEC_BUILT_ISA "kNeon")
@@ -24,6 +24,9 @@ foreach(source ${KERNEL_SOURCES})
   elseif(source MATCHES "/x86_vnni[^/]*$")
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
       "${AVX512_FLAGS};-mavx512vnni")
+  elseif(source MATCHES "/x86_bf16[^/]*$")
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
+      "${AVX512_FLAGS};-mavx512vnni;-mavx512bf16")
   elseif(source MATCHES "/x86_amx[^/]*$")
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
       "${AVX512_FLAGS};-mavx512vnni;-mavx512bf16;-mamx-tile;-mamx-int8;-mamx-bf16")

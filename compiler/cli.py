@@ -58,8 +58,8 @@ def register(subparsers: Subparsers) -> None:
         choices=TYPES,
         default="f32",
         help="what weights are stored as: bf16 halves them and computes in f32, or on a machine "
-        "with AMX multiplies bf16, with inputs rounded to it; int8 computes convolutions, matrix "
-        "products, LSTM and GRU on integers, and needs --calibration",
+        "with AMX or AVX-512 BF16 multiplies bf16, with inputs rounded to it; int8 computes "
+        "convolutions, matrix products, LSTM and GRU on integers, and needs --calibration",
     )
     inspecting = add_command(
         subparsers,

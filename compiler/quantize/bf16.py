@@ -1,7 +1,7 @@
 """Weights as bf16: the upper half of an f32, rounded to nearest, ties to even. Range and NaN are
 kept, 8 of 24 bits of precision are (a relative error of at most 2^-9). Where the machine multiplies
-bf16 (AMX), Gemm and Conv round their input likewise and sum in f32. Elsewhere computing stays f32:
-the kernels widen what they load, so a product's only error is the weight's."""
+bf16 (AVX-512 BF16, AMX), Gemm and Conv round their input likewise and sum in f32. Elsewhere
+computing stays f32: the kernels widen what they load, so a product's only error is the weight's."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_rounded_inputs_are_no_wrong_results(monkeypatch: pytest.MonkeyPatch) ->
     graph = b.graph(b.gemm(b.input(16, 512), b.constant(w)))
     wide = w.astype(np.float32).T
     exact, rounded = x @ wide, x.astype(ml_dtypes.bfloat16).astype(np.float32) @ wide
-    for isa, alike in (("avx2", False), ("amx", True)):
+    for isa, alike in (("avx2", False), ("bf16", True), ("amx", True)):
         monkeypatch.setattr(_kernels, "host_isa", lambda isa=isa: isa)
         assert (not disagreement([exact], [rounded], tolerance(graph.layers[0]))) == alike
     assert tolerance(gemm(0.5)[1]) < 2**-12

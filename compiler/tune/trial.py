@@ -99,7 +99,8 @@ def disagreement(got: list[Any], want: list[Any], tolerance: float = TOLERANCE) 
 def tolerance(layer: Layer) -> float:
     """How far its results may differ between two layouts of its weights."""
     narrow = any(v is not None and v.type.dtype == "bf16" for v in layer.inputs)
-    return _BF16_TOLERANCE if narrow and _kernels.host_isa() == "amx" else TOLERANCE
+    multiplied = narrow and _kernels.host_isa() in ("bf16", "amx")
+    return _BF16_TOLERANCE if multiplied else TOLERANCE
 
 
 def _kernel_type(value: Value) -> KernelType:

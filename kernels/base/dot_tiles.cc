@@ -21,12 +21,13 @@ struct Tile {
     }
     return count;
   }
-  void Copy(DotOrder order, uint16_t* to) const {
+  void Copy(DotOrder order, DotForm form, uint16_t* to) const {
     for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t k = 0; k < columns; ++k) {
+      for (int64_t i = 0; i < columns; ++i) {
+        const int64_t k = DotPlace(form, i);
         const int64_t at =
             order == DotOrder::kRows ? r * kDotStep + k : k / 2 * 2 * kDotTile + r * 2 + k % 2;
-        to[at] = w[r * stride + k];
+        to[at] = w[r * stride + i];
       }
     }
   }
@@ -53,7 +54,7 @@ double DotTileShare(const uint16_t* w, int64_t rows, int64_t columns) {
 }
 
 DotTiles PackDotTiles(const uint16_t* w, int64_t rows, int64_t columns, DotOrder order,
-                      bool sparse) {
+                      DotForm form, bool sparse) {
   DotTiles packed;
   packed.rows = rows;
   packed.columns = columns;
@@ -76,7 +77,7 @@ DotTiles PackDotTiles(const uint16_t* w, int64_t rows, int64_t columns, DotOrder
     for (int64_t i = 0; i < count; ++i, to += kTileElements) {
       const int64_t step =
           packed.sparse() ? packed.kept[static_cast<size_t>(packed.begins[at] + i)] : i;
-      TileAt(w, rows, columns, panel, step).Copy(order, to);
+      TileAt(w, rows, columns, panel, step).Copy(order, form, to);
     }
   }
   return packed;

@@ -36,7 +36,7 @@ struct DotTiles {
   }
 };
 DotTiles PackDotTiles(const uint16_t* w, int64_t rows, int64_t columns, DotOrder order,
-                      bool sparse);
+                      DotForm form, bool sparse);
 
 // Of the elements in the tiles that are not all zeros, those that are not zero.
 double DotTileShare(const uint16_t* w, int64_t rows, int64_t columns);

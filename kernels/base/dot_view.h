@@ -6,6 +6,17 @@ namespace coexec::kernels {
 constexpr int kDotTile = 16;  // rows of a tile
 constexpr int kDotStep = 32;  // its columns: products of bf16 that enter a sum together
 
+// Which two elements of a step are a pair, in both factors alike. kPairs: neighbours, as TDPBF16PS
+// takes them. kChains: the first and third of every four, and the second and fourth, the earlier
+// in the upper half, as VDPBF16PS takes two links of a chain of bf16::Dot.
+enum class DotForm : uint8_t { kPairs, kChains };
+
+// Where element k is.
+__attribute__((always_inline)) constexpr int64_t DotPlace(DotForm form, int64_t k) {
+  if (form == DotForm::kPairs) return k;
+  return k / 4 * 4 + (k % 2 * 2 + 1 - k % 4 / 2);
+}
+
 // A matrix of bf16 in tiles, for kernels: plain pointers into a DotTiles. Always inlined: a copy of
 // a function built for a wider ISA must not be the one the linker keeps.
 struct DotView {

@@ -18,6 +18,7 @@ constexpr Level kLevels[] = {{"ref", kBaseline},
                              {"avx2", kAvx2Fma},
                              {"avx512", kAvx2Fma | kAvx512},
                              {"vnni", kAvx2Fma | kAvx512 | kVnni},
+                             {"bf16", kNeedsBf16},
                              {"amx", kNeedsAmx},
                              {"neon", kNeon}};
 

@@ -24,11 +24,12 @@ IsaSet DetectIsa() {
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512bw");
   const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
-  const bool amx = vnni && __builtin_cpu_supports("avx512bf16") &&
-                   __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
-                   __builtin_cpu_supports("amx-bf16") && SystemGrantsTiles();
+  const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
+  const bool amx = bf16 && __builtin_cpu_supports("amx-tile") &&
+                   __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("amx-bf16") &&
+                   SystemGrantsTiles();
   return (avx2 ? kAvx2Fma : kBaseline) | (avx512 ? kAvx512 : kBaseline) |
-         (vnni ? kVnni : kBaseline) | (amx ? kAmx : kBaseline);
+         (vnni ? kVnni : kBaseline) | (bf16 ? kBf16 : kBaseline) | (amx ? kAmx : kBaseline);
 }
 
 void SpinPause() { __builtin_ia32_pause(); }

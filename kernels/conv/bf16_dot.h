@@ -14,7 +14,9 @@ struct ConvDotVariant {
   ConvDotFn* fn;
   DotPanelFn* fill;
   IsaSet needs;
-  Layout layout;  // dense; or bcr, for tiles of zeros left out
+  DotForm form;      // of weights and of panels of pixels
+  Layout layout;     // dense; or bcr, for tiles of zeros left out
+  double share_min;  // of the weights in bcr's tiles, how many must be other than zero
 };
 
 // Variants in this binary, best first; the last of each layout is the reference.

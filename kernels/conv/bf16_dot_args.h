@@ -17,7 +17,8 @@ struct DotPanelArgs {
   int64_t pitch;
   int64_t first;
   int64_t pixels;
-  uint16_t* panel;  // [tiles of pixels][steps][16 pairs of columns][16 pixels][2]; no pixel: 0
+  // [tiles of pixels][steps][16 pairs of columns][16 pixels][2], in the variant's form; no pixel: 0
+  uint16_t* panel;
 };
 using DotPanelFn = void(const DotPanelArgs&);
 
@@ -28,11 +29,11 @@ using DotPanelFn = void(const DotPanelArgs&);
 // 16 has a weight for are left out. All variants return the same bits, whatever the pixels and
 // rows of a call.
 struct ConvDotArgs {
-  DotView w;  // of tiles in DotOrder::kRows
+  DotView w;  // of tiles in DotOrder::kRows and the variant's form
   int64_t panel_begin;
   int64_t panel_end;
   int64_t rows;       // of all panels of weights
-  const uint16_t* x;  // the panel of pixels
+  const uint16_t* x;  // the panel of pixels, in that form too
   int64_t pixels;
   const float* bias;      // or null
   const float* residual;  // like y, or null

@@ -31,8 +31,9 @@ bool ReadsInPlace(const ConvShape& s) { return ReadsImage(s) && s.in_d == 1 && s
 // A matrix per group: filters by (channel, kz, ky, kx).
 using Groups = std::vector<DotTiles>;
 
-std::shared_ptr<const Groups> TilesOf(const Constant& weights, int64_t groups) {
-  const std::string key = "conv bf16 dot/groups" + std::to_string(groups);
+std::shared_ptr<const Groups> TilesOf(const Constant& weights, int64_t groups, DotForm form) {
+  const std::string key = "conv bf16 dot/groups" + std::to_string(groups) + "/form" +
+                          std::to_string(static_cast<int>(form));
   return weights.Packed<const Groups>(key, [&] {
     const std::vector<int64_t>& shape = weights.type().shape;
     const int64_t rows = shape[0] / groups;
@@ -41,8 +42,8 @@ std::shared_ptr<const Groups> TilesOf(const Constant& weights, int64_t groups) {
     const auto* w = reinterpret_cast<const uint16_t*>(dense.get());
     auto packed = std::make_shared<Groups>();
     for (int64_t g = 0; g < groups; ++g, w += rows * columns) {
-      packed->push_back(
-          PackDotTiles(w, rows, columns, DotOrder::kRows, weights.type().layout != Layout::kDense));
+      packed->push_back(PackDotTiles(w, rows, columns, DotOrder::kRows, form,
+                                     weights.type().layout != Layout::kDense));
     }
     return packed;
   });
@@ -57,7 +58,7 @@ class ConvDotStep final : public Step, public CopiesInput {
       : shape_(ShapeOf(spec)),
         epilogue_(ReadEpilogue(spec.attrs)),
         variant_(variant),
-        weights_(TilesOf(*spec.constants[1], shape_.groups)),
+        weights_(TilesOf(*spec.constants[1], shape_.groups, variant.form)),
         has_bias_(spec.has(2)),
         has_residual_(spec.has(3)) {
     if (ReadsInPlace(shape_)) {
@@ -192,15 +193,15 @@ bool RunsAsConvDot(const StepSpec& spec) {
   const bool fits = w.layout == Layout::kDense || w.layout == Layout::kBcr;
   if (!fits || w.dtype != DType::kBF16 || groups < 1 || w.shape[0] < kDotTile * groups)
     return false;
-  if (PickConvDot(w.layout).needs == kBaseline) return false;
+  const ConvDotVariant& variant = PickConvDot(w.layout);
+  if (variant.needs == kBaseline) return false;
   if (w.layout == Layout::kDense) return true;
-  // A tile takes AMX 16 cycles, in which AVX-512 multiplies as many pixels by 32 weights.
-  constexpr double kShareMin = 1.0 / 16;
   const int64_t rows = w.shape[0] / groups, columns = w.elements() / w.shape[0];
   const std::shared_ptr<const std::byte> dense = spec.constants[1]->Dense();
   const auto* elements = reinterpret_cast<const uint16_t*>(dense.get());
   for (int64_t g = 0; g < groups; ++g) {
-    if (DotTileShare(elements + g * rows * columns, rows, columns) < kShareMin) return false;
+    if (DotTileShare(elements + g * rows * columns, rows, columns) < variant.share_min)
+      return false;
   }
   return true;
 }

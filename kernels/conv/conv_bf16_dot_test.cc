@@ -1,6 +1,6 @@
 // Convolutions by products of bf16: whole layers of the reference against sums taken one by one, on
 // several threads, run everywhere; every other variant against the reference, bit for bit, and its
-// layers, only where the machine has it: on AMX.
+// layers, only where the machine has it: AVX-512 BF16 or AMX.
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -37,6 +37,18 @@ void ClearTiles(uint16_t* w, int64_t rows, int64_t columns) {
   }
 }
 
+// A panel of pixels in a variant's form: [tiles][steps][16 pairs of columns][16 pixels][2].
+std::vector<uint16_t> InForm(DotForm form, const std::vector<uint16_t>& panel) {
+  std::vector<uint16_t> formed(panel.size());
+  const auto at = [](int64_t column, int64_t pixel) {
+    return static_cast<size_t>(column / 2 * 2 * kDotTile + pixel * 2 + column % 2);
+  };
+  for (int64_t k = 0; k < static_cast<int64_t>(panel.size()) / kDotTile; ++k) {
+    for (int64_t p = 0; p < kDotTile; ++p) formed[at(DotPlace(form, k), p)] = panel[at(k, p)];
+  }
+  return formed;
+}
+
 void TestFill(const ConvDotVariant& variant, int64_t columns, int64_t width, int64_t pixels) {
   const int64_t pitch = width + check::RandomInt(0, 3);
   const int64_t first = check::RandomInt(0, 2 * width);
@@ -53,6 +65,7 @@ void TestFill(const ConvDotVariant& variant, int64_t columns, int64_t width, int
   PickConvDot(variant.layout, kBaseline).fill(args);
   args.panel = got.data();
   variant.fill(args);
+  want = InForm(variant.form, want);
   // What stands where no pixel is, is arbitrary.
   for (int64_t i = 0; i < DotPanelElements(pixels, columns); ++i) {
     const int64_t tile = i / (DotPanelElements(kDotTile, columns));
@@ -67,7 +80,11 @@ void TestProduct(const ConvDotVariant& variant, int64_t rows, int64_t columns, i
   std::vector<uint16_t> dense = RandomNarrow(rows * columns);
   const bool sparse = variant.layout != Layout::kDense;
   if (sparse) ClearTiles(dense.data(), rows, columns);
-  const DotTiles w = PackDotTiles(dense.data(), rows, columns, DotOrder::kRows, sparse);
+  const auto pack = [&](DotForm form) {
+    return PackDotTiles(dense.data(), rows, columns, DotOrder::kRows, form, sparse);
+  };
+  const ConvDotVariant& reference = PickConvDot(variant.layout, kBaseline);
+  const DotTiles w = pack(reference.form), formed = pack(variant.form);
   const std::vector<uint16_t> panel = RandomNarrow(DotPanelElements(pixels, columns));
   const int64_t stride = pixels + check::RandomInt(0, 5);
   const int64_t size = std::max<int64_t>(0, (rows - 1) * stride + pixels);
@@ -89,7 +106,10 @@ void TestProduct(const ConvDotVariant& variant, int64_t rows, int64_t columns, i
   args.epilogue = {UnaryOp::kIdentity, 0.0f, 0.0f, -kInfinity, kInfinity};
   if (check::RandomInt(0, 1)) args.epilogue.low = 0.0f;
   if (check::RandomInt(0, 1)) args.epilogue.activation = UnaryOp::kSigmoid;
-  PickConvDot(variant.layout, kBaseline).fn(args);
+  reference.fn(args);
+  const std::vector<uint16_t> formed_panel = InForm(variant.form, panel);
+  args.w = formed.view();
+  args.x = formed_panel.data();
   args.y = y.get();
   variant.fn(args);
   CHECK(Same(y.get(), expected.get(), size), "%s rows %lld columns %lld pixels %lld", variant.name,

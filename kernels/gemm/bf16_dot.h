@@ -14,6 +14,7 @@ struct GemmDotVariant {
   GemmDotFn* fn;
   NarrowFn* narrow;
   IsaSet needs;
+  DotForm form;    // of w and of narrow rows
   Layout layout;   // dense; or bcr, for tiles of zeros left out
   int rows_max;    // rows of x that one call takes
   int panels_max;  // panels that a call works on at once

@@ -12,8 +12,8 @@ namespace coexec::kernels {
 // is filled with zeros. Of a sparse weight, 32 inputs that no feature of a panel of 16 has a weight
 // for are left out. All variants return the same bits, whatever the rows and panels of a call.
 struct GemmDotArgs {
-  DotView w;          // of tiles in DotOrder::kPairs
-  const uint16_t* x;  // [rows][steps * 32]
+  DotView w;          // of tiles in DotOrder::kPairs and the variant's form
+  const uint16_t* x;  // [rows][steps * 32], in that form too
   int64_t x_stride;
   // panel_begin to panel_end, rows, bias, residual, y and the activation. The rest is unused.
   GemmArgs rest;
@@ -21,7 +21,8 @@ struct GemmDotArgs {
 };
 using GemmDotFn = void(const GemmDotArgs&);
 
-// to[i] = x[i] as bf16, to nearest, ties to even; subnormals become zeros.
+// to = x as bf16, in the variant's form, filled with zeros to whole steps of 32. To nearest, ties
+// to even; subnormals become zeros.
 using NarrowFn = void(const float* x, int64_t count, uint16_t* to);
 
 }  // namespace coexec::kernels

@@ -31,7 +31,8 @@ void gemm_bf16dot_dense_ref(const GemmDotArgs& a) {
 void gemm_bf16dot_bcr_ref(const GemmDotArgs& a) { gemm_bf16dot_dense_ref(a); }
 
 void narrow_bf16_ref(const float* x, int64_t count, uint16_t* to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = bf16::Round(x[i]);
+  const int64_t padded = (count + kDotStep - 1) / kDotStep * kDotStep;
+  for (int64_t i = 0; i < padded; ++i) to[i] = i < count ? bf16::Round(x[i]) : uint16_t{0};
 }
 
 }  // namespace coexec::kernels

@@ -7,20 +7,23 @@
 namespace coexec::kernels {
 namespace {
 
-std::shared_ptr<const DotTiles> TilesOf(const Constant& w) {
-  return w.Packed<const DotTiles>("gemm bf16 dot", [&] {
+std::shared_ptr<const DotTiles> TilesOf(const Constant& w, DotForm form) {
+  const std::string key = "gemm bf16 dot/form" + std::to_string(static_cast<int>(form));
+  return w.Packed<const DotTiles>(key, [&] {
     const std::shared_ptr<const std::byte> dense = w.Dense();
     const std::vector<int64_t>& shape = w.type().shape;
     return std::make_shared<const DotTiles>(
         PackDotTiles(reinterpret_cast<const uint16_t*>(dense.get()), shape[0], shape[1],
-                     DotOrder::kPairs, w.type().layout != Layout::kDense));
+                     DotOrder::kPairs, form, w.type().layout != Layout::kDense));
   });
 }
 
 class GemmDotStep final : public NarrowStep {
  public:
   GemmDotStep(const StepSpec& spec, const GemmDotVariant& variant)
-      : NarrowStep(spec, 4, {1}), variant_(variant), packed_(TilesOf(*spec.constants[1])) {}
+      : NarrowStep(spec, 4, {1}),
+        variant_(variant),
+        packed_(TilesOf(*spec.constants[1], variant.form)) {}
   std::string kernel() const override { return variant_.name; }
 
  private:
@@ -41,7 +44,6 @@ class GemmDotStep final : public NarrowStep {
     auto* narrow = reinterpret_cast<uint16_t*>(to);
     for (int64_t r = 0; r < rows; ++r, x += packed_->columns, narrow += x_stride()) {
       variant_.narrow(x, packed_->columns, narrow);
-      std::fill(narrow + packed_->columns, narrow + x_stride(), uint16_t{0});
     }
   }
 

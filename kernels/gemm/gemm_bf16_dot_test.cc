@@ -1,6 +1,6 @@
 // Products of bf16: the reference against float64 and at the edges of rounding, and whole layers of
 // the reference on several threads, run everywhere; every other variant against the reference, bit
-// for bit, and its layers, only where the machine has it: on AMX.
+// for bit, and its layers, only where the machine has it: AVX-512 BF16 or AMX.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -56,12 +56,25 @@ void ClearTiles(uint16_t* w, int64_t rows, int64_t columns) {
   }
 }
 
+// Rows of whole steps, in a variant's form.
+std::vector<uint16_t> InForm(DotForm form, const std::vector<uint16_t>& x) {
+  std::vector<uint16_t> formed(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    formed[static_cast<size_t>(DotPlace(form, static_cast<int64_t>(i)))] = x[i];
+  }
+  return formed;
+}
+
 void TestVariant(const GemmDotVariant& variant, int32_t rows, int64_t features, int64_t inputs,
                  Range range) {
   std::vector<uint16_t> w = RandomNarrow(features * inputs, range);
   const bool sparse = variant.layout != Layout::kDense;
   if (sparse) ClearTiles(w.data(), features, inputs);
-  const DotTiles packed = PackDotTiles(w.data(), features, inputs, DotOrder::kPairs, sparse);
+  const auto pack = [&](DotForm form) {
+    return PackDotTiles(w.data(), features, inputs, DotOrder::kPairs, form, sparse);
+  };
+  const GemmDotVariant& reference = PickGemmDot(variant.layout, kBaseline);
+  const DotTiles packed = pack(reference.form), formed = pack(variant.form);
   const int64_t stride = packed.steps() * kDotStep;
   std::vector<uint16_t> x = RandomNarrow(rows * stride, range);
   for (int64_t i = 0; i < rows * stride; ++i) {
@@ -85,7 +98,10 @@ void TestVariant(const GemmDotVariant& variant, int32_t rows, int64_t features, 
   args.rest.residual_stride = args.rest.y_stride = features;
   args.rest.activation = static_cast<UnaryOp>(check::RandomInt(0, 2));
   args.rest.y = expected.get();
-  PickGemmDot(variant.layout, kBaseline).fn(args);
+  reference.fn(args);
+  const std::vector<uint16_t> formed_x = InForm(variant.form, x);
+  args.w = formed.view();
+  args.x = formed_x.data();
   args.rest.y = y.get();
   variant.fn(args);
   CHECK(Same(y.get(), expected.get(), rows * features), "%s rows %d features %lld inputs %lld",
@@ -99,10 +115,12 @@ void TestNarrow(const GemmDotVariant& variant, int64_t count) {
     const bool half = check::RandomInt(0, 1) == 0;  // a tie
     x.push_back(__builtin_bit_cast(float, half ? (bits & 0xffff0000) | 0x8000 : bits));
   }
-  std::vector<uint16_t> got(x.size()), want(x.size());
+  const auto padded = static_cast<size_t>(DotStepCount(count) * kDotStep);
+  std::vector<uint16_t> got(padded, 1), want(padded, 2);
   variant.narrow(x.data(), count, got.data());
   PickGemmDot(variant.layout, kBaseline).narrow(x.data(), count, want.data());
-  CHECK(got == want, "%s count %lld", variant.name, static_cast<long long>(count));
+  CHECK(got == InForm(variant.form, want), "%s count %lld", variant.name,
+        static_cast<long long>(count));
 }
 
 // The sums of the reference are as good as f32's, and it flushes what is subnormal.

@@ -5,6 +5,7 @@
 #include "kernels/base/vector_avx512.inc"
 #include "kernels/gemm/bf16_dot_args.h"
 #include "kernels/gemm/finish.inc"
+#include "kernels/gemm/narrow_bf16.inc"
 
 namespace coexec::kernels {
 namespace {
@@ -79,11 +80,7 @@ void gemm_bf16dot_bcr_amx(const GemmDotArgs& a) {
 }
 
 void narrow_bf16_amx(const float* x, int64_t count, uint16_t* to) {
-  for (int64_t i = 0; i < count; i += vec::kLanes) {
-    const int lanes = count - i < vec::kLanes ? static_cast<int>(count - i) : vec::kLanes;
-    const __m256bh narrow = _mm512_cvtneps_pbh(vec::LoadPart(x + i, lanes));
-    _mm256_mask_storeu_epi16(to + i, vec::Mask(lanes), (__m256i)narrow);
-  }
+  NarrowBf16<DotForm::kPairs>(x, count, to);
 }
 
 }  // namespace coexec::kernels
