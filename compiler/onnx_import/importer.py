@@ -44,7 +44,8 @@ class Item:
 @dataclass(slots=True, eq=False)
 class Imported:
     """values, types: by ONNX name. Two names share a value where a node changes nothing.
-    tensors: the constants, as ONNX holds them. items: in an order that runs."""
+    tensors: the constants, as ONNX holds them. items: in an order that runs. makers: the layers
+    that converters made, by their results."""
 
     frame: Frame
     inputs: list[Value]
@@ -53,6 +54,7 @@ class Imported:
     types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
+    makers: dict[Value, Layer] = field(default_factory=dict)
 
     def tensor(self, name: str) -> onnx.TensorProto | None:
         """The constant of that name, None when it is computed."""
@@ -163,7 +165,7 @@ def _fold_shape(result: Imported, proto: onnx.NodeProto) -> Array | None:
 def _convert(result: Imported, proto: onnx.NodeProto) -> tuple[Node, str]:
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     inputs = [result.values[name] if name else None for name in proto.input]
-    node = Node(proto, result.frame.opset(domain), inputs)
+    node = Node(proto, result.frame.opset(domain), inputs, result.makers)
     converter = CONVERTERS.get((domain, proto.op_type))
     if converter is None:
         return node, f"no native kernel for {domain + '.' if domain else ''}{proto.op_type}"
@@ -213,13 +215,14 @@ def _add_foreign(
 
 
 def _add_converted(result: Imported, proto: onnx.NodeProto, reads: list[str], node: Node) -> None:
-    made = {id(v) for layer in node.layers for v in layer.outputs if v is not None}
+    makers = {v: layer for layer in node.layers for v in layer.outputs if v is not None}
+    result.makers |= makers
     outputs: dict[str, Value] = {}
     for name, value in zip(proto.output, node.outputs, strict=False):
         if not name:
             continue
         assert value is not None, f"{node.name}: no value stands for its output {name}"
-        if id(value) in made and value not in outputs.values():
+        if value in makers and value not in outputs.values():
             value.name = name
             outputs[name] = value
         result.values[name], result.types[name] = value, type_proto(value.type)

@@ -15,6 +15,9 @@ from coexec.compiler.ir.ops import BY_NAME
 Array: TypeAlias = npt.NDArray[Any]
 
 
+_NONE: Mapping[Value, Layer] = {}
+
+
 class NotNative(Exception):  # noqa: N818
     """A converter says no; the text says why. ONNX Runtime runs the node."""
 
@@ -23,7 +26,13 @@ class Node:
     """A node with its operands resolved. Converters emit layers into it and return the values
     that stand for the node's outputs."""
 
-    def __init__(self, proto: onnx.NodeProto, opset: int, inputs: list[Value | None]) -> None:
+    def __init__(
+        self,
+        proto: onnx.NodeProto,
+        opset: int,
+        inputs: list[Value | None],
+        makers: Mapping[Value, Layer] = _NONE,
+    ) -> None:
         self.proto = proto
         self.op: str = proto.op_type
         self.opset = opset  # of the node's own domain
@@ -31,6 +40,7 @@ class Node:
         self.layers: list[Layer] = []
         self.outputs: list[Value | None] = []  # what the converter returned
         self._inputs = inputs
+        self._makers = makers
         self._attrs = {a.name: a for a in proto.attribute}
 
     # What the node says.
@@ -48,6 +58,11 @@ class Node:
 
     def maybe(self, i: int) -> Value | None:
         return self._inputs[i] if i < len(self._inputs) else None
+
+    def producer(self, value: Value) -> Layer | None:
+        """The layer that computes the value; None for an input, a constant, or what no converter
+        made."""
+        return self._makers.get(value)
 
     def shape(self, i: int) -> tuple[int, ...]:
         return self.input(i).type.shape

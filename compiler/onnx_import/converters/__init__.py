@@ -7,6 +7,7 @@ from coexec.compiler.onnx_import.converters import (
     matrix,
     normalisation,
     pooling,
+    qlinear,
     quantization,
     recurrent,
     reduction,
@@ -16,8 +17,8 @@ from coexec.compiler.onnx_import.converters import (
 from coexec.compiler.onnx_import.node import Converter
 
 _FAMILIES = (
-    convolution, elementwise, joining, matrix, normalisation, pooling, quantization, recurrent,
-    reduction, resizing, shaping,
+    convolution, elementwise, joining, matrix, normalisation, pooling, qlinear, quantization,
+    recurrent, reduction, resizing, shaping,
 )  # fmt: skip
 
 # By domain ("" is ONNX's own) and op type.
@@ -25,3 +26,4 @@ CONVERTERS: dict[tuple[str, str], Converter] = {
     ("", op): converter for family in _FAMILIES for op, converter in family.CONVERTERS.items()
 }
 CONVERTERS[("com.microsoft", "FusedConv")] = convolution.fused_conv
+CONVERTERS |= {("com.microsoft", op): f for op, f in qlinear.OF_MICROSOFT.items()}
