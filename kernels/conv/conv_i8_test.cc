@@ -51,8 +51,11 @@ void TestVariant(const ConvI8Variant& variant, int32_t rows, int32_t count, bool
   rest.bias = RandomInt(0, 1) ? bias.get() : nullptr;
   rest.residual = RandomInt(0, 1) ? residual.get() : nullptr;
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  rest.epilogue = {RandomInt(0, 1) ? UnaryOp::kIdentity : UnaryOp::kSigmoid, 0, 0,
-                   RandomInt(0, 1) ? -kInf : 0.0f, kInf};
+  constexpr UnaryOp kActivations[] = {UnaryOp::kIdentity, UnaryOp::kSigmoid, UnaryOp::kFakeQuantize,
+                                      UnaryOp::kFakeQuantize};
+  const auto zero = static_cast<float>(RandomInt(0, 255));
+  rest.epilogue = {kActivations[RandomInt(0, 3)], 0.01f, zero, RandomInt(0, 1) ? -kInf : 0.0f,
+                   kInf};
   rest.y = expected.data();
   ConvI8Variants().back().fn(args);
   rest.y = y.get();

@@ -45,12 +45,13 @@ def _bias(node: Node, i: int, factors: Sequence[int]) -> Value | None:
     steps = node.known(i, "bias")
     if steps is None:
         return None
-    scale = np.float32(1)
+    bias = steps.astype(np.float32)
+    scale = np.ones(1, np.float32)
     for k in factors:
         known = node.known(k, "scale")
         assert known is not None
         scale = scale * known.reshape(-1)
-    return node.constant(steps.astype(np.float32) * scale)
+    return node.constant(bias * scale)
 
 
 def _computed(node: Node, op: str, inputs: list[Value | None]) -> Value:

@@ -13,7 +13,7 @@ from coexec.compiler.onnx_import.conftest import Array, Check, OneNode
 
 _RNG = np.random.default_rng(7)
 _MICROSOFT = "com.microsoft"
-_ZEROS = {np.uint8: 100, np.int8: -3}
+_ZEROS: dict[type[np.generic], int] = {np.uint8: 100, np.int8: -3}
 
 
 def _scale(*powers: int) -> Array:
