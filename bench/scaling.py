@@ -6,7 +6,8 @@ First the dense network over the same pruned by bcr, at rising shares of zeros: 
 the least share from which on it is faster. Then one core over two, dense and with 90 % zeros, and
 how evenly the kernels deal the products of kept weights to two workers: the busiest one's over the
 mean, by layer, and of all layers together when each waits for its busiest. Only convolutions with
-sparse weights say it.
+sparse weights say it. And what could be gained by keeping small layers on one core: the layers'
+least times on two, against the lesser of both for each.
 
 Where cores are virtual the second one comes and goes: for seconds both share a real one, or one
 has a busy neighbour, and both wait for the slower. So beside the median of the rounds' ratios
@@ -61,6 +62,15 @@ class Balance:
     busiest_over_mean: float
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Sums of layers' least microseconds: all on two cores, and each on one or two, as is best."""
+
+    compared: str
+    two_us: float
+    best_us: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", default="resnet50", choices=sorted(zoo.ZOO))
@@ -87,6 +97,7 @@ def main() -> None:
             f"{len(balances)} layers, at most {worst.busiest_over_mean:.3f} ({worst.layer})"
         )
         cores = available_cores()
+        chosen = []
         for zeros in (0.0, MANY_ZEROS):
             model = dense if zeros == 0.0 else _compiled(path, folder, zeros)
             runners = {"one core": Runner(model, 1), "two cores": Runner(model, 2)}
@@ -94,6 +105,7 @@ def main() -> None:
             os.sched_setaffinity(0, cores[:1])
             name = f"one core over two, {f'bcr={zeros:g}' if zeros else 'dense'}"
             rows.append(_measure(name, runners, model, arguments.rounds))
+            chosen.append(_with_chosen_cores(name, runners, model, arguments.rounds))
             os.sched_setaffinity(0, cores)
     if arguments.json:
         facts = {
@@ -103,6 +115,7 @@ def main() -> None:
             "busiest_over_mean": balance,
             "worst_layer_busiest_over_mean": worst.busiest_over_mean,
             "layers": [asdict(row) for row in balances],
+            "cores_by_layer": [asdict(row) for row in chosen],
         }
         arguments.json.write_text(json.dumps(facts, indent=1))
 
@@ -133,6 +146,28 @@ def _measure(name: str, runners: dict[str, Runner], model: CompiledModel, rounds
     print(
         f"{row.compared:32}{row.first_ms:9.2f} ms{row.second_ms:9.2f} ms{row.ratio:7.2f}x"
         f"{row.best_ratio:7.2f}x best",
+        flush=True,
+    )
+    return row
+
+
+def _with_chosen_cores(
+    name: str, runners: dict[str, Runner], model: CompiledModel, rounds: int
+) -> Chosen:
+    feed: dict[str, Any] = random_inputs(model.program)
+    least: list[dict[int, float]] = []
+    for runner in runners.values():
+        times: dict[int, float] = {}
+        for _ in range(rounds):
+            runner.run(feed)
+            for i, us in runner.layer_us.items():
+                times[i] = min(us, times.get(i, us))
+        least.append(times)
+    one, two = least
+    row = Chosen(name, sum(two.values()), sum(min(one[i], us) for i, us in two.items()))
+    print(
+        f"layers on two cores {row.two_us:.0f} us, each on one or two as is best "
+        f"{row.best_us:.0f} us",
         flush=True,
     )
     return row
