@@ -111,8 +111,14 @@ class Session:
                     again.append(target)
         if again:
             call = replace(call, targets=tuple(again))
-            response = yield Rpc("InferMany", infer_many_request(call), options.timeout_s)
-            for target, answer in zip(again, results_from(call, response), strict=True):
+            try:
+                response = yield Rpc("InferMany", infer_many_request(call), options.timeout_s)
+                answers = results_from(call, response)
+            except CoexecError:
+                if not results:
+                    raise
+                return results  # the second try takes no answer of the first away
+            for target, answer in zip(again, answers, strict=True):
                 results[target.label] = answer
         return results
 

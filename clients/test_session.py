@@ -10,12 +10,14 @@ from coexec.clients.errors import (
     CancelledCallError,
     CoexecError,
     DeadlineError,
+    InvalidInputError,
     OverloadedError,
     PermissionDeniedError,
 )
+from coexec.clients.model import Result
 from coexec.clients.session import Session, Stream
 from coexec.clients.steps import Rpc, Steps
-from coexec.protos import inference_pb2
+from coexec.protos import coexec_pb2, inference_pb2
 
 _X = {"x": np.zeros(1 << 16, np.float32)}
 
@@ -72,6 +74,29 @@ def test_a_daemon_that_grants_no_region_is_not_asked_again() -> None:
     rpc = steps.throw(PermissionDeniedError("no"))
     assert (rpc.method, _region(rpc)) == ("ModelInfer", "")
     assert next(session.infer("m", "", _X, Options())).method == "ModelInfer"
+
+
+def test_a_second_try_takes_no_answer_away() -> None:
+    """Of two models one has no such input, so that a call to it alone is wrong altogether."""
+    session = Session("unix:/nowhere", shared_memory=True)
+    steps = session.infer_many(["good", "other"], _X, Options())
+    rpc = next(steps)
+    while rpc.method != "InferMany":
+        metadata = _metadata()
+        metadata.outputs[0].shape[:] = [1 << 16]
+        rpc = steps.send(metadata if rpc.method == "ModelMetadata" else None)
+    first = coexec_pb2.InferManyResponse()
+    first.results.add().response.model_name = "good"
+    first.results.add(code=3, message="expected 1 inputs but got 0")
+    second = steps.send(first).request
+    assert isinstance(second, coexec_pb2.InferManyRequest)
+    assert [model.name for model in second.models] == ["other"]
+    with pytest.raises(StopIteration) as end:
+        steps.throw(InvalidInputError("no model of the call has an input 'x'"))
+    results = end.value.value
+    assert isinstance(results["good"], Result)
+    assert "expected 1 inputs" in str(results["other"])
+    session.pool.close()
 
 
 def test_a_stream_left_while_a_request_is_made_keeps_no_region() -> None:
