@@ -80,8 +80,9 @@ int main() {
     for (const NormKind kind : {NormKind::kSoftmax, NormKind::kLogSoftmax}) {
       TestProblem({kind, n, 1, 0, false});
       TestProblem({kind, n % 9, n, 0, false});
-      for (const int64_t length : {1, 2, 3, 4, 5, 7, 8, 16})
+      for (const int64_t length : {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 23, 31, 32, 33}) {
         TestProblem({kind, length, n, 0, false, true});
+      }
     }
   }
   for (const int64_t n : {4096, 4097, 10'000}) {
