@@ -21,6 +21,7 @@ from .errors import (
     UnsupportedError,
 )
 from .model import ModelMetadata, ModelState, Result, TensorInfo
+from .tls import Tls
 
 __all__ = [
     "AlreadyExistsError",
@@ -39,6 +40,7 @@ __all__ = [
     "Result",
     "ServerError",
     "TensorInfo",
+    "Tls",
     "UnavailableError",
     "UnsupportedError",
     "default_address",

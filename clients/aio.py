@@ -21,6 +21,7 @@ from .model import ModelMetadata, ModelState, Result
 from .requests import watch_request
 from .session import CHANNEL_OPTIONS, Session, Stream
 from .steps import Rpc, Steps
+from .tls import Tls
 
 _T = TypeVar("_T")
 
@@ -34,10 +35,16 @@ class AsyncClient:
     A call that is cancelled is cancelled in the daemon too.
     """
 
-    def __init__(self, address: str | None = None, *, shared_memory: bool = True) -> None:
+    def __init__(
+        self, address: str | None = None, *, shared_memory: bool = True, tls: Tls | None = None
+    ) -> None:
         self._session = Session(address, shared_memory)
         self.address = self._session.address
-        self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+        self._channel = (
+            grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            if tls is None
+            else grpc.aio.secure_channel(self.address, tls.credentials(), options=CHANNEL_OPTIONS)
+        )
         self._methods = {
             **vars(GRPCInferenceServiceStub(self._channel)),  # type: ignore[no-untyped-call]
             **vars(coexec_pb2_grpc.CoexecStub(self._channel)),  # type: ignore[no-untyped-call]

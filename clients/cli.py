@@ -19,6 +19,7 @@ from .codec import Array, decode, item_bytes
 from .errors import CoexecError, UnavailableError, UnsupportedError
 from .facts import facts, reuse_text, statistics_table, table, top_text, trace
 from .model import ModelMetadata, Result
+from .tls import Tls
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -117,6 +118,11 @@ def _add(
     parser.add_argument(
         "--address", metavar="ADDR", help="unix:PATH or HOST:PORT (default: the default socket)"
     )
+    parser.add_argument(
+        "--tls-ca", metavar="FILE", help="PEM; for a daemon with TLS: what signed its certificate"
+    )
+    parser.add_argument("--tls-certificate", metavar="FILE", help="PEM; one's own, with --tls-key")
+    parser.add_argument("--tls-key", metavar="FILE", help="PEM")
     parser.set_defaults(run=lambda options: _connected(run, options))
     return parser
 
@@ -142,7 +148,8 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 def _connected(run: _Run, options: argparse.Namespace) -> int:
     """Run a command with a client; its exit status."""
     try:
-        with Client(options.address) as client:
+        files = options.tls_ca, options.tls_certificate, options.tls_key
+        with Client(options.address, tls=Tls(*files) if any(files) else None) as client:
             run(client, options)
     except (CoexecError, ValueError) as error:
         print(f"coexec: {error}", file=sys.stderr)

@@ -19,6 +19,7 @@ from .model import ModelMetadata, ModelState, Result
 from .requests import watch_request
 from .session import CHANNEL_OPTIONS, Session, Stream
 from .steps import Rpc, Steps
+from .tls import Tls
 
 _T = TypeVar("_T")
 _Methods = Mapping[str, Callable[..., Any]]
@@ -31,17 +32,23 @@ class Client:
             result = client.infer("scene_classify", image)
             print(result["kind"], result.transport)
 
-    address is `unix:PATH` or `HOST:PORT`; None is COEXEC_ADDRESS or the default socket. Tensors
-    of more than 64 KB cross in shared memory when the daemon is on this machine and grants it;
-    Result.transport says whether they did. Every method raises CoexecError or one of its kinds;
-    an argument that cannot be sent is an ArgumentError, which is a ValueError too.
-    timeout_s is how long the caller waits; the daemon treats it as a deadline too.
+    address is `unix:PATH` or `HOST:PORT`; None is COEXEC_ADDRESS or the default socket. tls is for
+    a daemon that listens with it. Tensors of more than 64 KB cross in shared memory when the daemon
+    is on this machine and grants it; Result.transport says whether they did. Every method raises
+    CoexecError or one of its kinds; an argument that cannot be sent is an ArgumentError, which is a
+    ValueError too. timeout_s is how long the caller waits; the daemon treats it as a deadline too.
     """
 
-    def __init__(self, address: str | None = None, *, shared_memory: bool = True) -> None:
+    def __init__(
+        self, address: str | None = None, *, shared_memory: bool = True, tls: Tls | None = None
+    ) -> None:
         self._session = Session(address, shared_memory)
         self.address = self._session.address
-        self._channel = grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+        self._channel = (
+            grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            if tls is None
+            else grpc.secure_channel(self.address, tls.credentials(), options=CHANNEL_OPTIONS)
+        )
         self._methods = {
             **vars(GRPCInferenceServiceStub(self._channel)),  # type: ignore[no-untyped-call]
             **vars(coexec_pb2_grpc.CoexecStub(self._channel)),  # type: ignore[no-untyped-call]

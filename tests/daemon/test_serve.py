@@ -16,6 +16,8 @@ import pytest
 import tritonclient.grpc as triton
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from coexec.clients import Client, Tls
+
 from . import networks
 from .conftest import Daemon, running, tensor, wait_for
 
@@ -196,6 +198,11 @@ def test_tls(tmp_path: Path) -> None:
             address, ssl=True, root_certificates=str(certificate)
         ) as client:
             assert client.is_server_live()
+        with Client(address, tls=Tls(certificate)) as ours:
+            assert ours.live()
+        command = [sys.executable, "-m", "coexec.daemon", "models", "--address", address]
+        for ca, status in (([], 1), (["--tls-ca", str(certificate)], 0)):
+            assert subprocess.run([*command, *ca], timeout=60, check=False).returncode == status
         with (
             triton.InferenceServerClient(address) as client,
             pytest.raises(triton.InferenceServerException),
