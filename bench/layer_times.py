@@ -21,6 +21,7 @@ from coexec.protos import program_pb2
 
 _ROUNDS_MIN, _ROUNDS_MAX = 5, 60
 _LOOKS_WHEN_GIVEN = 3
+_ROUNDS_MIN_WHEN_GIVEN = 9  # the quartiles decide
 _NEIGHBOURS = 2  # on each side of a layer
 _SLOWER = 1.05
 # ONNX Runtime's profile counts whole microseconds and drops the rest.
@@ -103,6 +104,7 @@ def when_given(model: CompiledModel, graph: Graph, i: int, layer_us: float, seco
             _ready(_given(part, part.layers.index(graph.layers[i]))),
             seconds,
             partial(network.run, feed),
+            _ROUNDS_MIN_WHEN_GIVEN,
         )
         more_us = [b - a for a, b in zip(*times, strict=True)]
         duel = _duel([layer_us] * len(more_us), [layer_us + us for us in more_us])
@@ -150,6 +152,7 @@ def _alternated(
     theirs: Callable[[], object],
     seconds: float,
     before: Callable[[], object] | None = None,
+    rounds_min: int = _ROUNDS_MIN,
 ) -> tuple[list[float], list[float]]:
     """Microseconds of both, round by round, each after an untimed run of its own, or of
     `before`."""
@@ -166,14 +169,14 @@ def _alternated(
             runs[side]()
             times[side].append((time.perf_counter() - start) * 1e6)
 
-    _repeat(one_round, seconds)
+    _repeat(one_round, seconds, rounds_min)
     return times
 
 
-def _repeat(one_round: Callable[[], None], seconds: float) -> None:
+def _repeat(one_round: Callable[[], None], seconds: float, rounds_min: int = _ROUNDS_MIN) -> None:
     deadline = time.perf_counter() + seconds
     for done in range(_ROUNDS_MAX):
-        if done >= _ROUNDS_MIN and time.perf_counter() > deadline:
+        if done >= rounds_min and time.perf_counter() > deadline:
             break
         one_round()
 

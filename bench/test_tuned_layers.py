@@ -1,11 +1,14 @@
 """What the bench of tuned layers makes of the times of its two looks."""
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
-from bench import tuned_layers
+from bench import tuned_layers, zoo
 from bench.graph_of import graph_of
 from bench.layer_times import Duel
 from coexec.compiler.pipeline import CompileOptions, compile_model
@@ -30,3 +33,28 @@ def test_a_layer_without_a_time_in_the_second_look_is_not_slower(
     second = graph_of(compiled).layers[1].name
     assert [(s.layer, s.over) for s in seconds] == [(second, "run"), (second, "alone")]
     assert (row.native_layers, row.slower_run, row.slower_alone, row.lost_us) == (2, 1, 0, 1.0)
+
+
+def test_a_count_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "rows.json"
+    asked: list[tuple[str, str]] = []
+
+    def look(network: str, prune: str, *_: Any) -> tuple[tuned_layers.Row, list[Any]]:
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.append((network, prune))
+        return tuned_layers.Row(network, prune, 1, 8.0, 1, 0, 0, 0, 0, 2.0, 25.0), []
+
+    monkeypatch.setattr(tuned_layers, "look", look)
+    monkeypatch.setattr(tuned_layers, "tuned", lambda *_: None)
+    monkeypatch.setattr(zoo, "write", lambda name, folder: folder / name)
+    monkeypatch.setattr(sys, "argv", ["", "--only", "gru", "--json", str(file), "--add"])
+    with pytest.raises(KeyboardInterrupt):
+        tuned_layers.main()
+    before = asked.copy()
+    asked.clear()
+    tuned_layers.main()
+    facts = json.loads(file.read_text())
+    assert [(row["network"], row["prune"]) for row in facts["rows"]] == before + asked
+    assert before + asked == [("gru_2x1024", prune) for prune in tuned_layers.PRUNED]
+    assert (facts["slower_run"], facts["lost_percent"]) == (4, 25.0)
