@@ -46,12 +46,14 @@ class LeastSquares:
     """The problem of one weight matrix [rows, columns], in double. Where the calibration inputs
     say little, weights stay near those given: damping pulls towards them."""
 
-    def __init__(self, w: Array, gram: Array, cross: Array, energy: float) -> None:
+    def __init__(
+        self, w: Array, gram: Array, cross: Array, energy: float, noise: float = 0.0
+    ) -> None:
         """w: the weights before pruning; what is zero stays so. gram: X X^T. cross: Y X^T.
-        energy: the sum of Y squared."""
+        energy: the sum of Y squared. noise: how far rounding alone may move gram's eigenvalues."""
         self._start = w.astype(np.float64)
         mean = float(np.mean(np.diagonal(gram)))
-        damping = _DAMPING * mean if mean > 0.0 else 1.0
+        damping = max(_DAMPING * mean, noise) or 1.0
         self._gram, self._cross, self._energy = gram, cross, energy
         self._damped = gram + damping * np.eye(len(gram))
         self._pulled = cross + damping * self._start

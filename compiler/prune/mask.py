@@ -17,6 +17,8 @@ _ROUNDS = 8
 # A row goes when its mean square is below a quarter of the weakest column's: rows of a strip
 # share their columns, so the kernels gain from every column and only from rows that end up empty.
 _ROW_PRICE = 4.0
+# What a weight counts at most, so that sums are numbers; infinities and NaN count as much.
+_ENERGY_MAX = np.float32(1e30)
 
 
 def unstructured_mask(w: Array, rate: float) -> Mask:
@@ -91,7 +93,8 @@ class _Blocks:
         shape = (padded.shape[0] // block_rows, block_rows, -1, block_columns)
         cut = np.ascontiguousarray(padded.reshape(shape).transpose(0, 2, 1, 3))
         self._present = (cut != 0).astype(np.float32)
-        self._energy = np.square(cut, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            self._energy = np.fmin(np.square(cut, dtype=np.float32), _ENERGY_MAX)
         self._rows = np.ones(cut.shape[:3], np.float32)
         self._columns = np.ones((*cut.shape[:2], block_columns), np.float32)
 

@@ -43,6 +43,16 @@ def test_bcr(w: Array, rate: float, block_rows: int, block_columns: int) -> None
             np.testing.assert_array_equal(block, left & present)
 
 
+def test_bcr_ends_and_keeps_what_is_no_number() -> None:
+    w = np.ones((32, 64), np.float32)
+    w[3, 5], w[20, 40], w[9, 60] = np.nan, np.inf, 1e30
+    keep = bcr_mask(w, 0.5, 8, 16)
+    assert keep[3, 5]
+    assert keep[20, 40]
+    assert keep[9, 60]
+    assert np.count_nonzero(keep) <= w.size // 2
+
+
 @settings(deadline=None, max_examples=60)
 @given(matrices(), RATES, st.sampled_from([1, 16]), st.sampled_from([8, 32]))
 def test_block(w: Array, rate: float, block_rows: int, block_columns: int) -> None:

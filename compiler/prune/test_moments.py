@@ -58,3 +58,14 @@ def test_a_free_bias_takes_the_means() -> None:
     assert problem.error(w) < 1e-5
     np.testing.assert_allclose(moments.bias(w), bias, atol=1e-3)
     assert moments.problem(w, with_bias=False).error(w) > 0.1
+
+
+def test_inputs_that_hardly_vary_leave_a_problem_that_can_be_solved() -> None:
+    rng = np.random.default_rng(3)
+    w = rng.normal(0, 1, (3, 49)).astype(np.float32)
+    x = np.repeat(rng.normal(0, 1, (49, 1)), 700, axis=1).astype(np.float32)
+    moments = Moments(3, 49)
+    moments.add(x, w @ x)
+    found = moments.problem(w, with_bias=True).solve(w != 0, w)
+    assert (found.saliency >= 0).all()
+    assert np.abs(found.w - w).max() < np.abs(w).max()
