@@ -171,7 +171,7 @@ def test_a_cancelled_call_is_noticed(client: triton.InferenceServerClient, daemo
     wait_for(lambda: any(error is not None for error in outcome), "the cancelled call's end")
     cancelled = next(error for error in outcome if error is not None)
     assert "CANCELLED" in str(cancelled.status())
-    wait_for(lambda: len(outcome) == len(calls), "the others")
+    wait_for(lambda: len(outcome) == len(calls), "the others", 120)
     assert sum(error is not None for error in outcome) == 1
     wait_for(lambda: _failures(client) == before + 1, "the daemon to count it")
     wait_for(lambda: daemon.metric("coexec_requests_in_flight") == 0, "the engine to drop it")
