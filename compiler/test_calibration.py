@@ -69,7 +69,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_examples_of_a_scalar_are_arrays(tmp_path: Path) -> None:
     b = Build()
     graph = b.graph(b.op("Relu", b.input()))
-    np.savez(tmp_path / "c.npz", **{graph.inputs[0].name: np.ones(3, np.float32)})
+    graph.inputs[0].name = "x"
+    np.savez(tmp_path / "c.npz", x=np.ones(3, np.float32))
     for (example,) in read_calibration(tmp_path / "c.npz", graph):
         assert isinstance(example, np.ndarray)
         assert example.shape == ()

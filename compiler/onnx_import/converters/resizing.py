@@ -13,9 +13,9 @@ from coexec.compiler.onnx_import.node import Converter, Node, NotNative, normal_
 def resize(node: Node) -> list[Value | None]:
     mode = node.text_attr("mode", "nearest")
     if node.opset < 11:
-        scales = _old_scales(node)
-        nearest = _old_nearest(scales) if mode == "nearest" else "floor"
-        return [_emit(node, mode, "asymmetric", nearest, scales, None)]
+        given = _old_scales(node)
+        between = _old_nearest(given) if mode == "nearest" else "floor"
+        return [_emit(node, mode, "asymmetric", between, given, None)]
     for name, refused in (("antialias", 1), ("exclude_outside", 1)):
         if node.int_attr(name, 0) == refused:
             raise NotNative(f"it sets {name}")
