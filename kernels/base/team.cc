@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "kernels/base/linger.h"
+#include "kernels/base/part_tickets.h"
 
 namespace coexec::kernels {
 namespace {
@@ -25,13 +26,6 @@ void Pin(int core) {
   pthread_setaffinity_np(pthread_self(), sizeof set, &set);  // best effort: cpusets may forbid it
 }
 
-constexpr uint64_t kNoPart = 0x7FFFFFFF;
-
-uint32_t RoundOf(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
-int PartOf(uint64_t ticket) { return static_cast<int>(ticket & 0xFFFFFFFF); }
-
-// A part is claimed with the round it belongs to, so a worker that comes late takes nothing, and
-// the caller never waits for one that sleeps or has lost its core before it claimed a part.
 class ThreadTeam final : public Team {
  public:
   explicit ThreadTeam(const std::vector<int>& cores) {
@@ -57,19 +51,10 @@ class ThreadTeam final : public Team {
       for (int part = 0; part < parts; ++part) body(part);
       return;
     }
-    // No part of the last round may be claimed once `parts_` is this one's.
-    const uint64_t round = RoundOf(ticket_.load(std::memory_order_relaxed));
-    ticket_.store(round << 32 | kNoPart, std::memory_order_relaxed);
-    body_.store(&body, std::memory_order_relaxed);
-    done_.store(0, std::memory_order_relaxed);
-    parts_.store(parts, std::memory_order_release);
-    ticket_.store((round + 1) << 32, std::memory_order_release);
+    parts_.Open(parts, body);
     WakeAll();
-    TakeParts();
-    for (int done = done_.load(std::memory_order_acquire); done != parts;
-         done = done_.load(std::memory_order_acquire)) {
-      Await(done_, done);
-    }
+    parts_.Take();
+    parts_.AwaitDone();
   }
 
  private:
@@ -84,35 +69,16 @@ class ThreadTeam final : public Team {
     wake_.notify_all();
   }
 
-  void TakeParts() {
-    uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    const uint32_t round = RoundOf(ticket);
-    while (RoundOf(ticket) == round && PartOf(ticket) < parts_.load(std::memory_order_acquire)) {
-      // Success means that the round is still on: it cannot end before our part is done.
-      if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
-                                         std::memory_order_acquire)) {
-        continue;
-      }
-      (*body_.load(std::memory_order_relaxed))(PartOf(ticket));
-      const int parts = parts_.load(std::memory_order_relaxed);
-      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == parts) done_.notify_one();
-      ticket = ticket_.load(std::memory_order_acquire);
-    }
-  }
-
   void Work() {
     for (uint32_t seen = 0;;) {
       Await(wake_, seen);
       seen = wake_.load(std::memory_order_acquire);
       if (stopped_.load(std::memory_order_relaxed)) return;
-      TakeParts();
+      parts_.Take();
     }
   }
 
-  std::atomic<uint64_t> ticket_{0};  // round << 32 | next part
-  std::atomic<int> parts_{0};
-  std::atomic<const FunctionRef<void(int)>*> body_{nullptr};
-  std::atomic<int> done_{0};
+  PartTickets parts_;
   std::atomic<uint32_t> wake_{0};  // counts what workers wait for
   std::atomic<bool> stopped_{false};
   std::vector<std::thread> workers_;
