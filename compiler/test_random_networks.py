@@ -19,7 +19,6 @@ from coexec.kernels.program import format
 from coexec.kernels.program.runner import Runner
 
 _CHANNELS = (1, 3, 8, 13, 16)
-_OPS = ("Conv", "Conv", "Add", "Concat", "MaxPool", "Softmax", "function")
 _FUNCTIONS = ("Relu", "Sigmoid", "HardSwish", "Tanh", "Softplus")
 
 _Shape = tuple[int, int, int, int]
