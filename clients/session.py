@@ -114,10 +114,14 @@ class Session:
             try:
                 response = yield Rpc("InferMany", infer_many_request(call), options.timeout_s)
                 answers = results_from(call, response)
-            except CoexecError:
+            except CoexecError as error:
                 if not results:
                     raise
-                return results  # the second try takes no answer of the first away
+                # The second try takes no answer of the first away. That a call of these models
+                # alone is wrong altogether says less than what each was told in the first.
+                if not isinstance(error, InvalidInputError):
+                    results.update((target.label, error) for target in again)
+                return results
             for target, answer in zip(again, answers, strict=True):
                 results[target.label] = answer
         return results

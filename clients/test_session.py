@@ -13,6 +13,7 @@ from coexec.clients.errors import (
     InvalidInputError,
     OverloadedError,
     PermissionDeniedError,
+    UnavailableError,
 )
 from coexec.clients.model import Result
 from coexec.clients.session import Session, Stream
@@ -76,7 +77,14 @@ def test_a_daemon_that_grants_no_region_is_not_asked_again() -> None:
     assert next(session.infer("m", "", _X, Options())).method == "ModelInfer"
 
 
-def test_a_second_try_takes_no_answer_away() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (InvalidInputError("no model of the call has an input 'x'"), "expected 1 inputs"),
+        (UnavailableError("no daemon answers"), "no daemon answers"),
+    ],
+)
+def test_a_second_try_takes_no_answer_away(error: CoexecError, told: str) -> None:
     """Of two models one has no such input, so that a call to it alone is wrong altogether."""
     session = Session("unix:/nowhere", shared_memory=True)
     steps = session.infer_many(["good", "other"], _X, Options())
@@ -92,10 +100,10 @@ def test_a_second_try_takes_no_answer_away() -> None:
     assert isinstance(second, coexec_pb2.InferManyRequest)
     assert [model.name for model in second.models] == ["other"]
     with pytest.raises(StopIteration) as end:
-        steps.throw(InvalidInputError("no model of the call has an input 'x'"))
+        steps.throw(error)
     results = end.value.value
     assert isinstance(results["good"], Result)
-    assert "expected 1 inputs" in str(results["other"])
+    assert told in str(results["other"])
     session.pool.close()
 
 
