@@ -6,9 +6,9 @@ its inputs: when the engine dies it is handed to the next one, and its client se
 A request may itself be what kills the engine. When the engine dies by its own fault, every
 target that had a request in flight gets a strike; one with STRIKES_SUSPECT strikes inside the
 window is a suspect, and its requests run with no other beside them. If the engine dies then too,
-that target is to blame and nobody else. An engine that hangs at a step says whose step that is:
-then nobody else gets a strike, and the second time it is to blame. Deaths from outside (`kill -9`)
-blame nobody.
+that target is to blame and nobody else. An engine that hangs at a step says whose step that is: the
+target is a suspect at once, and to blame the second time; nobody else is. Deaths from outside
+(`kill -9`) blame nobody.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _RING_RETRY_S = 0.001
 # The engine ends a request itself when its deadline passes. One that is this late with it hangs.
 _OVERDUE_US = 1_000_000
 _HUNG = "hung twice at a step of this model"
-_DIED = "died {} times while it computed this model, the last time with no other request beside it"
+_DIED = "died {} while it computed this model, the last time with no other request beside it"
 
 
 class Target(Protocol):
     """What requests are for: a model version."""
 
     def blame(self, reason: str) -> None:
-        """The engine died while it ran a request of this target alone."""
+        """The engine died or hung, and it was this target. reason: in words."""
 
 
 class RequestChannel(Protocol):
@@ -108,7 +108,8 @@ class Flights:
         self._waiting: deque[Flight] = deque()  # for the engine
         self._flying: dict[int, Flight] = {}  # in the engine
         self._alone: Flight | None = None  # the flight that runs with no other beside it
-        self._strikes: dict[Target, list[int]] = {}
+        self._strikes: dict[Target, list[int]] = {}  # when it died, a request of the target in it
+        self._hangs: dict[Target, int] = {}  # when it last hung at a step of the target
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._flying)
@@ -164,19 +165,19 @@ class Flights:
         self._flying.clear()
         self._alone = None
         guilty: dict[Target, str] = {}  # and what it did
+        crashed = by_fault and stuck is None
         if by_fault and stuck is not None:
-            guilty = {target: _HUNG for target in stuck.targets if self._is_struck(target)}
-            # Such a hang shows only after so long: the next one must still find this one's strikes.
-            for _ in range(STRIKES_SUSPECT):
-                self._strike(stuck.targets, now_us() + stuck.for_us)
-        elif by_fault:
-            self._strike({flight.target for flight in lost}, now_us())
+            guilty = {target: _HUNG for target in stuck.targets if self._has_hung(target)}
+            # Such a hang shows only after so long: the next one must still find this one.
+            self._hangs |= dict.fromkeys(stuck.targets, now_us() + stuck.for_us)
+        elif crashed:
+            self._strike({flight.target for flight in lost})
         for flight in reversed(lost):
             flight.losses += 1
-            blamed = (by_fault and stuck is None) or flight.losses >= 2 * LOSSES_SUSPECT
+            blamed = crashed or flight.losses >= 2 * LOSSES_SUSPECT
             if flight is alone and blamed:
-                deaths = max(len(self._strikes.get(flight.target, ())), flight.losses)
-                guilty[flight.target] = _DIED.format(deaths)
+                deaths = len(self._strikes[flight.target]) if crashed else flight.losses
+                guilty[flight.target] = _DIED.format("once" if deaths == 1 else f"{deaths} times")
             if flight.target in guilty:
                 _fail(flight, unavailable(_aside(guilty[flight.target], how)))
             if not flight.reply.done():
@@ -211,22 +212,24 @@ class Flights:
     def forget(self, target: Target) -> None:
         """target is gone."""
         self._strikes.pop(target, None)
+        self._hangs.pop(target, None)
 
-    def _strike(self, targets: Collection[Target], time_us: int) -> None:
-        since = now_us() - STRIKE_WINDOW_US
+    def _strike(self, targets: Collection[Target]) -> None:
         for target in targets:
-            recent = [before_us for before_us in self._strikes.get(target, ()) if before_us > since]
-            self._strikes[target] = [*recent, time_us]
+            self._strikes[target] = [*self._recent_strikes(target), now_us()]
 
-    def _is_struck(self, target: Target) -> bool:
+    def _recent_strikes(self, target: Target) -> list[int]:
         since = now_us() - STRIKE_WINDOW_US
-        strikes = self._strikes.get(target, ())
-        return sum(time_us > since for time_us in strikes) >= STRIKES_SUSPECT
+        return [time_us for time_us in self._strikes.get(target, ()) if time_us > since]
+
+    def _has_hung(self, target: Target) -> bool:
+        time_us = self._hangs.get(target)
+        return time_us is not None and time_us > now_us() - STRIKE_WINDOW_US
 
     def _is_suspect(self, flight: Flight) -> bool:
-        if flight.losses >= LOSSES_SUSPECT:
+        if flight.losses >= LOSSES_SUSPECT or self._has_hung(flight.target):
             return True
-        return bool(self._strikes) and self._is_struck(flight.target)
+        return bool(self._strikes) and len(self._recent_strikes(flight.target)) >= STRIKES_SUSPECT
 
     def hold_for_a_turn(self) -> None:
         """Hand nothing over before the tasks that are ready now have run once: what they start

@@ -180,6 +180,27 @@ async def test_a_step_that_hangs_without_a_caller_is_blamed_too() -> None:
     await other
 
 
+async def test_hangs_and_crashes_are_told_apart() -> None:
+    world, bystander, culprit = World(), FakeTarget("bystander"), FakeTarget("culprit")
+    world.start(bystander, 1)
+    for _ in range(2):
+        world.crash()
+        world.restart()
+    world.flights.engine_died(True, "it hung: conv", Stuck(frozenset([bystander]), for_us=0))
+    assert not bystander.blamed  # it was beside two crashes, and hung once only
+    assert world.restart() == [1]
+    world.answer(1)
+
+    request = world.start(culprit, 2)
+    world.flights.engine_died(True, "it hung: conv", Stuck(frozenset([culprit]), for_us=0))
+    world.restart()
+    world.crash()  # it ran alone, since it had hung
+    with pytest.raises(RequestError, match="the engine died once while it computed this model"):
+        await request
+    assert len(culprit.blamed) == 1
+    assert not bystander.blamed
+
+
 async def test_strikes_are_forgiven_with_time(monkeypatch: Any) -> None:
     world, target = World(), FakeTarget()
     request = world.start(target)
