@@ -199,7 +199,6 @@ class Repository:
         model.state, model.reason = LOADING, "" if model.versions else "loading"
         try:
             versions = await self._load_versions(name, override, model.versions)
-            await warm(versions, model.versions)
         except RequestError as error:
             model.state, model.reason = (READY, "") if model.versions else (UNAVAILABLE, error.text)
             raise
@@ -217,12 +216,13 @@ class Repository:
     async def _load_versions(
         self, name: str, override: StoredOverride | None, known: Mapping[int, ModelVersion]
     ) -> dict[int, ModelVersion]:
-        """All of them or none. Raises RequestError."""
+        """All of them or none, ready to serve. Raises RequestError."""
         folder, given = self._folder_and_config(name, override)
         made: dict[int, ModelVersion] = {}
         try:
             for source in find_versions(name, folder, given):
                 made[source.version] = await self._loader.load(name, source, given, known)
+            await warm(made, known)
         except BaseException:
             for version in made.values():
                 if version not in known.values():

@@ -16,7 +16,7 @@ class Maker:
         self.dropped: list[Any] = []
         self.go = asyncio.Event()
         self.go.set()
-        self.error: RequestError | None = None
+        self.error: Exception | None = None
         self.programs: Any = Programs(self.make, self.drop)
 
     async def make(self, shapes: Any) -> Any:
