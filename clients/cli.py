@@ -119,7 +119,10 @@ def _add(
         "--address", metavar="ADDR", help="unix:PATH or HOST:PORT (default: the default socket)"
     )
     parser.add_argument(
-        "--tls-ca", metavar="FILE", help="PEM; for a daemon with TLS: what signed its certificate"
+        "--tls", action="store_true", help="for a daemon with TLS; implied by the options below"
+    )
+    parser.add_argument(
+        "--tls-ca", metavar="FILE", help="PEM; what signed its certificate (default: gRPC's roots)"
     )
     parser.add_argument("--tls-certificate", metavar="FILE", help="PEM; one's own, with --tls-key")
     parser.add_argument("--tls-key", metavar="FILE", help="PEM")
@@ -149,7 +152,8 @@ def _connected(run: _Run, options: argparse.Namespace) -> int:
     """Run a command with a client; its exit status."""
     try:
         files = options.tls_ca, options.tls_certificate, options.tls_key
-        with Client(options.address, tls=Tls(*files) if any(files) else None) as client:
+        tls = Tls(*files) if options.tls or any(files) else None
+        with Client(options.address, tls=tls) as client:
             run(client, options)
     except (CoexecError, ValueError) as error:
         print(f"coexec: {error}", file=sys.stderr)

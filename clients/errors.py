@@ -102,7 +102,11 @@ _BY_CODE = {
         ServerError,
     )
 }
-_NOBODY = re.compile("connect|resol", re.IGNORECASE)  # how gRPC says so
+# How gRPC says that it reached nobody, and that TLS was what failed. The daemon's own words may
+# hold any of these, but do not open so.
+_NOBODY = re.compile("failed to connect to all addresses|DNS resolution failed|errors resolving")
+_TLS = re.compile("handshake (read )?failed|verification check failed", re.IGNORECASE)
+_TLS_CAUSE = re.compile(r"OPENSSL_internal:(\w+)")
 _CODES = {int(code.value[0]): code for code in grpc.StatusCode}
 
 
@@ -121,12 +125,24 @@ def error_from_call(error: grpc.RpcError, address: str) -> CoexecError:
     """The exception for a failed call to `address`."""
     code: grpc.StatusCode = error.code()
     details: str = error.details() or code.name.lower()
-    if code is grpc.StatusCode.UNAVAILABLE and _NOBODY.search(details):
-        cause = details.rpartition(": ")[2].strip("[]")
-        details = (
-            f"no daemon answers at {address} ({cause}); "
-            "start one with `coexec serve`, or name its address"
-        )
+    if code is grpc.StatusCode.UNAVAILABLE and _NOBODY.match(details):
+        details = _unreached(details, address)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED and details == "Deadline Exceeded":
         details = "timeout_s passed before the daemon answered"  # these words are gRPC's own
     return error_for(code, details)
+
+
+def _unreached(details: str, address: str) -> str:
+    cause = details.rpartition(": ")[2].strip("[].")
+    if not _TLS.search(details):
+        return (
+            f"no daemon answers at {address} ({cause}); "
+            "start one with `coexec serve`, or name its address"
+        )
+    if known := _TLS_CAUSE.search(details):
+        cause = known[1]
+    return (
+        f"TLS fails with what listens at {address} ({cause}); if it listens with TLS, give what "
+        "signed its certificate as tls=Tls(ca=FILE) or --tls-ca FILE, and a name that the "
+        "certificate holds; if not, leave TLS out"
+    )

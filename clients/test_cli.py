@@ -254,3 +254,8 @@ def test_every_command_shows_an_example(capsys: pytest.CaptureFixture[str]) -> N
             _run(name, "--help")
         assert end.value.code == 0
         assert f"coexec {name}" in capsys.readouterr().out
+
+
+def test_tls_without_a_file(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("models", "--tls", "--address", fake[1]) == 1
+    assert "coexec: TLS fails with what listens at" in capsys.readouterr().err

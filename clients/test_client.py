@@ -22,7 +22,6 @@ from coexec.clients import (
     NotFoundError,
     OverloadedError,
     ServerError,
-    Tls,
     UnavailableError,
 )
 from coexec.clients.addresses import chosen_address
@@ -334,19 +333,6 @@ def test_no_address(address: Any, message: str, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("COEXEC_ADDRESS", address)
         with pytest.raises(ArgumentError, match=f"COEXEC_ADDRESS is .*{message[-12:]}"):
             Client()
-
-
-@pytest.mark.parametrize(
-    ("tls", "message"),
-    [
-        (Tls("/absent.pem"), "tls: ca '/absent.pem': No such file or directory"),
-        (Tls(certificate="c.pem"), "tls: certificate and key go together"),
-    ],
-)
-def test_no_tls(tls: Tls, message: str) -> None:
-    for kind in (Client, AsyncClient):
-        with pytest.raises(ArgumentError, match=message):
-            kind("localhost:1", tls=tls)
 
 
 def test_addresses() -> None:

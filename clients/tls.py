@@ -12,8 +12,9 @@ File = str | Path
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files in PEM form. ca: what signed the daemon's certificate; None: what this system trusts.
-    certificate, key: the client's own, for a daemon that asks for them."""
+    """Files in PEM form. ca: what signed the daemon's certificate; None: the roots gRPC brings
+    (GRPC_DEFAULT_SSL_ROOTS_FILE_PATH names others). certificate, key: the client's own, for a
+    daemon that asks for them."""
 
     ca: File | None = None
     certificate: File | None = None

@@ -201,8 +201,12 @@ def test_tls(tmp_path: Path) -> None:
         with Client(address, tls=Tls(certificate)) as ours:
             assert ours.live()
         command = [sys.executable, "-m", "coexec.daemon", "models", "--address", address]
-        for ca, status in (([], 1), (["--tls-ca", str(certificate)], 0)):
-            assert subprocess.run([*command, *ca], timeout=60, check=False).returncode == status
+        for ca, status in ((["--tls"], 1), (["--tls-ca", str(certificate)], 0)):
+            done = subprocess.run(
+                [*command, *ca], capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode == status
+            assert ("(CERTIFICATE_VERIFY_FAILED)" in done.stderr) is bool(status)
         with (
             triton.InferenceServerClient(address) as client,
             pytest.raises(triton.InferenceServerException),
