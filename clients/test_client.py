@@ -1,7 +1,5 @@
 """Both clients against a small server of the same services, without an engine."""
 
-import asyncio
-import gc
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +12,6 @@ import pytest
 from coexec.clients import (
     ArgumentError,
     AsyncClient,
-    CancelledCallError,
     Client,
     CoexecError,
     DeadlineError,
@@ -24,7 +21,6 @@ from coexec.clients import (
     ServerError,
     UnavailableError,
 )
-from coexec.clients.addresses import chosen_address
 from coexec.clients.conftest import LARGE, Fake
 
 
@@ -203,16 +199,6 @@ def test_threads_never_share_a_region(fake: Fake) -> None:
     assert daemon.regions == {}
 
 
-def test_a_client_that_is_dropped_leaves_nothing_behind(fake: Fake) -> None:
-    daemon, address = fake
-    client = Client(address)
-    client.infer("double", _ramp())
-    assert daemon.regions
-    del client
-    gc.collect()
-    assert daemon.regions == {}
-
-
 def test_stream_yields_answers_and_errors_in_turn(fake: Fake) -> None:
     daemon, address = fake
     with Client(address) as client:
@@ -276,94 +262,6 @@ def test_unknown_models_odd_answers_and_absent_daemons(fake: Fake, tmp_path: Pat
             client.infer("double", {"x": _ramp()})
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"version": 1.5}, "version is 1.5; it must be a whole number or its digits"),
-        ({"inputs": None}, "input 'x' is None; give an array"),
-        ({"inputs": {"x": None}}, "input 'x' is None; give an array"),
-        ({"inputs": {"x": [[1], [2, 3]]}}, "input 'x': .*inhomogeneous"),
-        ({"inputs": {"x": [1, "a", None]}}, "only bytes and str"),
-        ({"inputs": {"x": np.zeros(2, np.complex64)}}, "input 'x': an array of complex64"),
-        ({"deadline_us": 1.5}, "deadline_us is 1.5; it must be a whole number from 0"),
-        ({"priority": -1}, "priority is -1; it must be a whole number from 0"),
-        ({"outputs": "yz"}, "outputs is 'yz'; it must be a list of names"),
-        ({"request_id": 7}, "request_id is 7; it must be a str"),
-        (
-            {"inputs": np.broadcast_to(np.float32(0), (3 << 28,))},
-            "inputs take 3221225472 bytes; a message carries 2147483647 at most",
-        ),
-        ({"timeout_s": "5"}, "timeout_s is '5'; it must be 0 or more seconds"),
-        ({"timeout_s": -1}, "timeout_s is -1; it must be 0 or more seconds"),
-        ({"model": 7}, "model is 7; it must be a str"),
-    ],
-)
-async def test_arguments_that_cannot_be_sent(
-    fake: Fake, arguments: dict[str, Any], message: str
-) -> None:
-    given = {"model": "double", "inputs": _ramp(2), **arguments}
-    with Client(fake[1]) as client, pytest.raises(ArgumentError, match=message) as caught:
-        client.infer(**given)
-    assert isinstance(caught.value, CoexecError)
-    async with AsyncClient(fake[1]) as client_:
-        with pytest.raises(ArgumentError, match=message):
-            await client_.infer(**given)
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        (5, "address is 5; it must be unix:PATH or HOST:PORT, as a str"),
-        ("", "address is ''; it must be unix:PATH or HOST:PORT"),
-        ("nowhere", "address is 'nowhere'; it must be unix:PATH or HOST:PORT"),
-        ("host:", "must be unix:PATH or HOST:PORT"),
-        ("host:70000", "must be unix:PATH or HOST:PORT"),
-        ("::1:8001", "must be unix:PATH or HOST:PORT"),
-        ("unix:", "must be unix:PATH or HOST:PORT"),
-        ("/run/coexec.sock", "did you mean 'unix:/run/coexec.sock'"),
-        ("http://host:8001", "must be unix:PATH or HOST:PORT, without http://"),
-        ("unix:/" + "a" * 120, "a socket's path has at most 107 bytes"),
-    ],
-)
-def test_no_address(address: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (Client, AsyncClient):
-        with pytest.raises(ArgumentError, match=message):
-            kind(address)
-    if isinstance(address, str) and address:
-        monkeypatch.setenv("COEXEC_ADDRESS", address)
-        with pytest.raises(ArgumentError, match=f"COEXEC_ADDRESS is .*{message[-12:]}"):
-            Client()
-
-
-def test_addresses() -> None:
-    for address in ("unix:s", "unix:///run/s", "localhost:1", "[::1]:8001", "dns:///a:1"):
-        assert chosen_address(address) == address
-
-
-async def test_a_closed_client(fake: Fake) -> None:
-    with Client(fake[1]) as client:
-        pass
-    for call in (
-        lambda: client.infer("double", {"x": _ramp()}),
-        lambda: client.infer("double", _ramp()),
-        lambda: next(client.stream("double", [_ramp()])),
-        lambda: next(client.watch_statistics()),
-        client.live,
-    ):
-        with pytest.raises(CancelledCallError, match="the client is closed; make another"):
-            call()
-    async with AsyncClient(fake[1]) as client_:
-        pass
-    for start in (
-        lambda: client_.infer("double", _ramp()),
-        lambda: anext(client_.stream("double", [_ramp()])),
-        lambda: anext(client_.watch_statistics()),
-        client_.live,
-    ):
-        with pytest.raises(CancelledCallError, match="the client is closed; make another"):
-            await start()
-
-
 def test_a_timeout_is_the_callers(fake: Fake) -> None:
     fake[0].hold.clear()
     with (
@@ -371,21 +269,6 @@ def test_a_timeout_is_the_callers(fake: Fake) -> None:
         pytest.raises(DeadlineError, match="timeout_s passed before the daemon answered"),
     ):
         client.infer("double", {"x": _ramp(2)}, timeout_s=0.01)
-    fake[0].hold.set()
-
-
-async def test_closing_ends_what_is_under_way(fake: Fake) -> None:
-    fake[0].hold.clear()
-    async with AsyncClient(fake[1]) as client:
-        call = asyncio.create_task(client.infer("double", {"x": _ramp(2)}))
-        cancelled = asyncio.create_task(client.infer("double", {"x": _ramp(2)}))
-        await asyncio.to_thread(fake[0].arrived.acquire)
-        await asyncio.to_thread(fake[0].arrived.acquire)
-        cancelled.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await cancelled
-    with pytest.raises(CancelledCallError, match="the client is closed"):
-        await call
     fake[0].hold.set()
 
 
@@ -409,29 +292,6 @@ async def test_an_asynchronous_stream_takes_a_list(fake: Fake) -> None:
         wrong: Any = {"x": _ramp()}
         with pytest.raises(ArgumentError, match="it must be an iterable of inputs"):
             await anext(client.stream("double", wrong))
-
-
-def test_other_arguments_and_versions_as_numbers(fake: Fake) -> None:
-    bad: Any = {"max_batch_size": 8}
-    with Client(fake[1]) as client:
-        with pytest.raises(ArgumentError, match="config is a dict; it must be JSON as a str"):
-            client.load("double", config=bad)
-        with pytest.raises(ArgumentError, match=r"files\['1/model.onnx'\] is a dict; it must be b"):
-            client.load("double", files={"1/model.onnx": bad})
-        with pytest.raises(ArgumentError, match="window_s is -1; it must be 0 or more seconds"):
-            client.timeline(-1)
-        number: Any = 7
-        for call in (client.metadata, client.config, client.statistics, client.ready):
-            with pytest.raises(ArgumentError, match="model is 7; it must be a str"):
-                call(number)
-        for change in (client.load, client.unload):
-            with pytest.raises(ArgumentError, match="name is 7; it must be a str"):
-                change(number)
-        with pytest.raises(ArgumentError, match="timeout_s is nan"):
-            client.load("double", timeout_s=float("nan"))
-        assert client.infer("double", {"x": _ramp(2)}, version=3).version == "3"
-        assert "double/3" in client.infer_many([("double", 3)], {"x": _ramp(2)})
-        assert client.metadata("double", 1).name == "double"
 
 
 def test_the_daemon_and_its_models(fake: Fake) -> None:

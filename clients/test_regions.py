@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coexec.clients import addresses, regions
+from coexec.clients import regions
 
 
 def _path(region: regions.Region) -> Path:
@@ -98,17 +98,3 @@ def test_a_region_outlives_its_name_while_looked_at() -> None:
     pool.close()
     part[:] = b"abcd"
     assert bytes(part) == b"abcd"
-
-
-def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COEXEC_ADDRESS", raising=False)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
-    assert addresses.default_address() == "unix:/run/user/7/coexec/coexec.sock"
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert addresses.default_address().startswith("unix:/tmp/coexec-")
-    monkeypatch.setenv("COEXEC_ADDRESS", "robot:8001")
-    assert addresses.default_address() == "robot:8001"
-    assert addresses.is_same_machine("unix:/a")
-    assert addresses.is_same_machine("127.0.0.1:1")
-    assert addresses.is_same_machine("localhost:1")
-    assert not addresses.is_same_machine("robot:8001")
