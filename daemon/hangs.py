@@ -22,8 +22,8 @@ _FIRST_ANSWER_FLOORS = 10
 
 @dataclass(frozen=True, slots=True)
 class HangLimits:
-    """floor_us: nothing hangs before that; 0: nothing ever does. times_expected: how many times
-    what it takes by measure a step may run."""
+    """floor_us: nothing hangs before that; 0: nothing ever does, but for steps of models with
+    limits of their own. times_expected: how many times what it takes by measure a step may run."""
 
     floor_us: int = 30_000_000
     times_expected: float = 100.0
@@ -92,8 +92,6 @@ class HangWatch:
         passed_us = now_us - self.last_look_us
         self.last_look_us = now_us
         self._watched_us += min(passed_us, 2 * self.limits.look_us)
-        if not self.limits.floor_us:
-            return None
         if seen.progress is None:
             return self._silent()
         self._answered_us, self._has_answered = self._watched_us, True
@@ -103,7 +101,7 @@ class HangWatch:
     def _silent(self) -> Hang | None:
         floors = 1 if self._has_answered else _FIRST_ANSWER_FLOORS
         silent_us = self._watched_us - self._answered_us
-        if silent_us <= floors * self.limits.floor_us:
+        if not self.limits.floor_us or silent_us <= floors * self.limits.floor_us:
             return None
         return Hang(f"it has not answered for {silent_us / 1e6:.1f} s")
 
@@ -126,6 +124,6 @@ class HangWatch:
         """A request that waits while every lane is free: a free lane takes whatever there is."""
         waits = oldest if oldest and not progress.lanes else None
         age_us = self._idle.age_us((waits, progress.steps_run), self._watched_us)
-        if waits is None or age_us <= self.limits.floor_us:
+        if waits is None or not self.limits.floor_us or age_us <= self.limits.floor_us:
             return None
         return Hang(f"a request has waited in it for {age_us / 1e6:.1f} s while no lane computed")

@@ -126,4 +126,8 @@ def test_looks() -> None:
 def test_off() -> None:
     never = HangLimits(floor_us=0)
     assert _hangs_after(lambda _: Seen(None), never) == (0.0, "")
+    assert _hangs_after(lambda _: _at(1, 0), never) == (0.0, "")
+    assert _hangs_after(lambda _: _idle(oldest=5), never) == (0.0, "")
     assert never.look_us == 1 * S
+    after_s, _ = _hangs_after(lambda _: _at(1, 0, floor_s=3), never)  # the model's own
+    assert 3 < after_s < 6
