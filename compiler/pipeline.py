@@ -105,6 +105,8 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
         source = read_model(model)
         signature = signature_of(source.model)
     kernels = Kernels()
+    tuning = Tuning(options.tuning)
+    report.warnings += tuning.warnings
     with _timed(report, "import"):
         graph, prepared = to_graph(source, signature, options.shapes, kernels, report.name)
     with _timed(report, "passes"):
@@ -114,7 +116,7 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
             report.pruned = [str(one) for one in decompose(graph, options.basis)]
     if options.prune or options.target:
         with _timed(report, "prune"):
-            _prune(graph, options, report)
+            _prune(graph, options, tuning, report)
     if options.dtype != "f32":
         with _timed(report, "type"):
             _quantize(graph, options, report)
@@ -122,7 +124,7 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
         _run_passes(graph, LAYOUTS, kernels, report)
     with _timed(report, "tune"):
         changed = options.prune or options.basis or options.target
-        graph, choices = _tune(graph, b"" if changed else prepared, options, report)
+        graph, choices = _tune(graph, b"" if changed else prepared, options, tuning, report)
     with _timed(report, "passes"):
         _run_passes(graph, FINISH, kernels, report)
     program, constants = to_program(graph, source.sha256, _in_words(options), choices)
@@ -145,12 +147,14 @@ def compile_model(model: Path, target: Path, options: CompileOptions) -> Compile
 
 
 def _tune(
-    graph: Graph, whole_model: bytes, options: CompileOptions, report: CompileReport
+    graph: Graph,
+    whole_model: bytes,
+    options: CompileOptions,
+    tuning: Tuning,
+    report: CompileReport,
 ) -> tuple[Graph, dict[str, Choice]]:
     """The graph with each layer in the fastest way that was ever measured here."""
     effort = EFFORTS[options.tune] if options.tune else None
-    tuning = Tuning(options.tuning)
-    report.warnings += tuning.warnings
     report.measurements = tuning.content
     if effort is None and not len(tuning):
         return graph, {}
@@ -205,11 +209,19 @@ def _run_passes(
             report.typed += [f"{why}; stays f32" for why in done.refused]
 
 
-def _prune(graph: Graph, options: CompileOptions, report: CompileReport) -> None:
+def _prune(graph: Graph, options: CompileOptions, tuning: Tuning, report: CompileReport) -> None:
     if options.trade_off:
         refuse_without_matplotlib()
     examples = read_calibration(options.calibration, graph) if options.calibration else []
-    done = prune(graph, options.prune, examples, GraphRunner(), options.reconstruct, options.target)
+    done = prune(
+        graph,
+        options.prune,
+        examples,
+        GraphRunner(),
+        options.reconstruct,
+        options.target,
+        known=tuning,
+    )
     if options.trade_off and done.taken:
         draw_trade_off(done.frontier, done.taken, options.trade_off)
     report.pruned += done.lines()

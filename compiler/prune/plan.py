@@ -18,6 +18,9 @@ from coexec.compiler.prune.latency import TimeVariants
 from coexec.compiler.prune.least_squares import ChooseMask
 from coexec.compiler.prune.mask import bcr_mask, block_mask, nm_mask, unstructured_mask
 from coexec.compiler.prune.rule import PruneRule
+from coexec.compiler.tune.cache import Tuning
+from coexec.compiler.tune.choice import Candidate, Choice
+from coexec.compiler.tune.key import block_key
 
 # Below this a layer's zeros save nothing worth their harm. Few weights alone are no reason: at
 # a high resolution they are much work.
@@ -83,22 +86,25 @@ def make_plans(graph: Graph, rules: Sequence[PruneRule], found: Sequence[Weight]
     return list(plans.values())
 
 
-def with_blocks(plans: Sequence[Plan], rate: float | None, time: TimeVariants) -> list[Plan]:
+def with_blocks(
+    plans: Sequence[Plan], rate: float | None, time: TimeVariants, known: Tuning
+) -> list[Plan]:
     """The plans with a block in every bcr rule: the smallest whose measured speed is within a
     tenth of the fastest, since small blocks keep more accuracy (GRIM, arXiv 2108.11033, section
-    5.2). rate: to measure at, where the rule has none."""
+    5.2). rate: to measure at, where the rule has none. What is chosen is kept in `known`, so that
+    the same layer is pruned alike next time: two blocks may be equally fast but for noise."""
     result = list(plans)
     for i, plan in enumerate(plans):
         if plan.rule.scheme == "bcr" and plan.rule.block is None:
             at = plan.rule.rate if plan.rule.rate is not None else rate
             others = [p for p in plans if p.weight.layer is plan.weight.layer and p is not plan]
-            block = _fastest_block(plan, others, _TYPICAL_RATE if at is None else at, time)
+            block = _fastest_block(plan, others, _TYPICAL_RATE if at is None else at, time, known)
             result[i] = replace(plan, rule=replace(plan.rule, block=block))
     return result
 
 
 def _fastest_block(
-    plan: Plan, others: Sequence[Plan], rate: float, time: TimeVariants
+    plan: Plan, others: Sequence[Plan], rate: float, time: TimeVariants, known: Tuning
 ) -> tuple[int, int]:
     """Measured with the layer's other weights pruned too, by their own rates and blocks where they
     have any, by blocks of one strip otherwise: whole, they would take so long that any block of
@@ -122,8 +128,16 @@ def _fastest_block(
         plans = [*beside, _as_measured(plan, rate, size)]
         name = " ".join(f"{p.weight.operand}:{p.rule}" for p in plans)
         variants[name] = partial(_pruned, plans)
-    us = list(time(plan.weight.layer, variants).values())
-    return next(size for size, t in zip(sizes, us, strict=True) if t <= _SLOWER_MAX * min(us))
+    names = [f"{block_rows}x{block_columns}" for block_rows, block_columns in sizes]
+    key = block_key(plan.weight.layer, list(variants))
+    choice = known.find(key)
+    if choice is None or choice.taken not in names:
+        us = list(time(plan.weight.layer, variants).values())
+        taken = next(n for n, t in zip(names, us, strict=True) if t <= _SLOWER_MAX * min(us))
+        tried = [Candidate(n, measured_us=t) for n, t in zip(names, us, strict=True)]
+        choice = Choice(tried, taken)
+        known.keep(key, choice)
+    return list(sizes)[names.index(choice.taken)]
 
 
 def _as_measured(plan: Plan, rate: float, block: tuple[int, int]) -> Plan:

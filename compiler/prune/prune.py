@@ -17,6 +17,7 @@ from coexec.compiler.prune.report import PrunedWeight, PruneReport, relative_err
 from coexec.compiler.prune.rule import PruneRule, Target, refuse_open_rates
 from coexec.compiler.prune.search import searched
 from coexec.compiler.prune.walk import Run
+from coexec.compiler.tune.cache import Tuning
 
 
 def prune(
@@ -27,6 +28,7 @@ def prune(
     reconstruct: bool = True,
     target: Target | None = None,
     time: TimeVariants = measured_us,
+    known: Tuning | None = None,
 ) -> PruneReport:
     """Replaces weights of the graph by pruned ones. Of the rules whose scheme fits a weight the
     last one that names its layer applies, else the last rule for all, which leaves the first Conv,
@@ -35,8 +37,9 @@ def prune(
     them, and unless reconstruct is off, weights are chosen and refitted by least squares; else by
     magnitude.
     target: sets the rates that rules leave open; without a rule for all, bcr's. time: measures
-    layers. Raises CompileError when a rule names no layer that can be pruned, a rate is open
-    without a target, or the target is out of reach."""
+    layers. known: the blocks measured before; gets those measured now. Raises CompileError when a
+    rule names no layer that can be pruned, a rate is open without a target, or the target is out of
+    reach."""
     if target is None:
         refuse_open_rates(rules)
     elif all(rule.layers for rule in rules):
@@ -47,7 +50,8 @@ def prune(
         return Reconstruction(graph, calibration, run) if calibration and reconstruct else None
 
     report = PruneReport()
-    plans = with_blocks(plans, target.rate if target else None, time)
+    known = Tuning(None) if known is None else known  # an empty one is false
+    plans = with_blocks(plans, target.rate if target else None, time, known)
     if target is not None:
         plans, report.frontier, report.taken = searched(
             plans, target, partial(_others_us, graph), time, fitting()

@@ -15,10 +15,11 @@ from coexec.compiler.ir import Graph, Layer
 from coexec.compiler.passes.test_support import Build, random_inputs
 from coexec.compiler.passes.weights import sparse_weights
 from coexec.compiler.prune import PruneReport, Target, parse_rule, prune
-from coexec.compiler.prune.latency import Variant, measured_us
+from coexec.compiler.prune.latency import TimeVariants, Variant, measured_us
 from coexec.compiler.prune.plan import make_plans, with_blocks
 from coexec.compiler.prune.search import Base, frontier
 from coexec.compiler.prune.trade_off import Option, draw_trade_off
+from coexec.compiler.tune.cache import Tuning
 
 BASE = Base(weights=200, nonzeros=0, us=5.0)
 
@@ -120,6 +121,26 @@ def test_the_smallest_block_that_is_fast_enough(fast_from_rows: int, block: str)
     assert report.weights[0].rule == f"plain:bcr=0.8@{block}"
 
 
+def test_a_block_that_was_measured_once_is_taken_again(tmp_path: Path) -> None:
+    def fast_from(rows: int) -> TimeVariants:
+        def time(_: Layer, variants: Mapping[str, Variant]) -> dict[str, float]:
+            sizes = {name: int(name.rpartition("@")[2].partition("x")[0]) for name in variants}
+            return {name: 1.0 if size >= rows else 2.0 for name, size in sizes.items()}
+
+        return time
+
+    def block(rows: int, rate: float) -> str:
+        known = Tuning(tmp_path)
+        rule = parse_rule(f"plain:bcr={rate:g}")
+        report = prune(_net(), [rule], time=fast_from(rows), known=known)
+        known.save()
+        return report.weights[0].rule.rpartition("@")[2]
+
+    assert block(16, 0.8) == "16x16"
+    assert block(64, 0.8) == "16x16"  # as known, and not as it would be measured now
+    assert block(64, 0.5) == "64x64"  # another question
+
+
 @pytest.mark.parametrize(
     ("rule", "first"),
     [("bcr", "w:bcr=0.8@16x64"), ("bcr=0.5", "w:bcr=0.5@16x64"), ("bcr=0.5@64x1", None)],
@@ -145,7 +166,7 @@ def test_a_block_is_measured_beside_the_other_weight_as_its_rule_has_it(
                 assert np.mean(arrays[r] == 0) == pytest.approx(0.8, abs=0.02)
         return dict.fromkeys(variants, 1.0)
 
-    with_blocks([of_w, of_r], 0.8, time)
+    with_blocks([of_w, of_r], 0.8, time, Tuning(None))
     assert seen
     assert set(seen) == {first or f"w:{rule}"}
 

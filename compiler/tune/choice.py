@@ -16,16 +16,16 @@ IN_ITS_RUN = "in its run of all native layers"
 _LAYOUT = f"({'|'.join(LAYOUTS)})"
 # What Candidate.name may be; FOREIGN may say which layers, as begin:end.
 _NAME = re.compile(
-    rf"{_LAYOUT}|\w+={_LAYOUT}( \w+={_LAYOUT})*|{NATIVE}|{FOREIGN}( \d+:\d+)*", re.ASCII
+    rf"{_LAYOUT}|\w+={_LAYOUT}( \w+={_LAYOUT})*|{NATIVE}|{FOREIGN}( \d+:\d+)*|\d+x\d+", re.ASCII
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One way to run a layer. name: "dense", "bcr", for several weights "w=bcr r=csr"; "native"
-    and "onnxruntime" for a run of layers. work: predicted, as a share of every weight's products; 0
-    where there is no prediction. measured_us: 0 when it was not measured. note: why not, or what
-    is wrong with it."""
+    and "onnxruntime" for a run of layers; "8x64" for blocks to prune by. work: predicted, as a
+    share of every weight's products; 0 where there is no prediction. measured_us: 0 when it was not
+    measured. note: why not, or what is wrong with it."""
 
     name: str
     work: float = 0.0

@@ -28,6 +28,11 @@ def layer_key(layer: Layer) -> str:
     return _digest([layer.op, sorted(layer.attrs.items()), operands, results])
 
 
+def block_key(layer: Layer, variants: Sequence[str]) -> str:
+    """Of a layer before it is pruned, with the names of the ways to prune it by blocks."""
+    return _digest(["block", layer_key(layer), list(variants)])
+
+
 def graph_key(layers: Sequence[tuple[str, list[int], list[int]]], outputs: Sequence[int]) -> str:
     """Of layers with their wiring: each one's key, its operands and results by number."""
     return _digest([[list(layer) for layer in layers], list(outputs)])
