@@ -162,8 +162,6 @@ def _connected(run: _Run, options: argparse.Namespace) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"coexec: {where}{error.strerror or error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

@@ -39,8 +39,14 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
-    words = sys.argv[1:] if arguments is None else arguments
+    """Run one command; its exit status, 130 when it was interrupted."""
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(words: Sequence[str]) -> int:
     command = words[0] if words else ""
     if command not in _WITHOUT_KERNELS and (refused := _refused_isa()):
         print(f"coexec: {refused}", file=sys.stderr)

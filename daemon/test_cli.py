@@ -33,6 +33,14 @@ def test_a_commands_status_is_the_exit_status(tmp_path: Path) -> None:
         assert caught.value.code == status
 
 
+def test_a_command_may_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("coexec.clients.cli._connected", interrupted)
+    assert main(["models"]) == 130
+
+
 def _with_unknown_isa(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "coexec.daemon", *arguments],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,10 +136,12 @@ class Repository:
         await asyncio.to_thread(keep_only, self._overrides / name, override)
         try:
             model = self._models.setdefault(check_name(name), Model(name))
-            async with model.lock:
-                await self._load(model, override)
         except RequestError as error:
             _log.error("model not loaded", model=name, why=error.text)
+            return
+        with contextlib.suppress(RequestError):  # logged
+            async with model.lock:
+                await self._load(model, override)
 
     async def load(self, name: str, parameters: Mapping[str, pb.ModelRepositoryParameter]) -> None:
         """On a caller's request; it is loaded again when the daemon restarts. Raises
@@ -201,6 +204,7 @@ class Repository:
             versions = await self._load_versions(name, override, model.versions)
         except RequestError as error:
             model.state, model.reason = (READY, "") if model.versions else (UNAVAILABLE, error.text)
+            _log.error("model not loaded", model=name, why=error.text, serving=[*model.versions])
             raise
         except BaseException:
             model.state, model.reason = before

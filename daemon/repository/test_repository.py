@@ -6,7 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import structlog
 
+from coexec.daemon.errors import RequestError
 from coexec.daemon.repository.repository import Repository
 from coexec.daemon.repository.test_programs import Maker, shapes
 from coexec.daemon.repository.test_warming import version_of
@@ -48,3 +50,16 @@ async def test_a_load_cancelled_while_it_warms_leaves_no_program(tmp_path: Path)
     assert new.dropped == ["program ((2, 3),)"]
     assert repository.find("net", "").programs is old.programs
     assert old.dropped == []
+
+
+async def test_a_load_that_fails_is_logged_with_what_goes_on(tmp_path: Path) -> None:
+    old = Maker()
+    await old.programs.build(shapes(1))
+    repository = _repository(tmp_path, old)
+    await repository.load("net", {})
+    (tmp_path / "models" / "net" / "1" / "model.onnx").unlink()
+    with structlog.testing.capture_logs() as logged, pytest.raises(RequestError) as refused:
+        await repository.load("net", {})
+    (line,) = logged
+    assert (line["event"], line["model"], line["serving"]) == ("model not loaded", "net", [1])
+    assert line["why"] == refused.value.text
