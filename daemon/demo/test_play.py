@@ -1,7 +1,6 @@
 """Players, scores and pictures with a side that knows the truth."""
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +74,25 @@ def test_timing_counts_what_was_dropped() -> None:
     assert score.Timing.of(answers[-1:]).p99_ms == np.inf
 
 
-def test_a_side_that_is_late_drops_frames() -> None:
+class Clock(threading.local):
+    """Stands for `time`; each thread's own passes only while that thread sleeps."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def test_a_side_that_is_late_drops_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(play, "time", clock)
+
     class Slow(Knowing):
         def frame(self, image: play.Array, deadline_us: int) -> dict[str, play.Array]:
-            time.sleep(0.12)
+            clock.sleep(0.12)
             return super().frame(image, deadline_us)
 
     played = play.Played()
